@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# sctpshim: `make` builds, `make check` tests, `make demo` shows, `make install` installs.
+
+VERSION    := 0.1.0
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+LIBDIR     := $(PREFIX)/lib/sctpshim
+LIBEXECDIR := $(PREFIX)/libexec/sctpshim
+MANDIR     := $(PREFIX)/share/man
+DATADIR    := $(PREFIX)/share/sctpshim
+
+CC         ?= gcc
+CFLAGS     ?= -O2 -g
+WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+HARDENING  := -fstack-protector-strong -fcf-protection
+ifneq ($(findstring -O0,$(CFLAGS)),-O0)
+HARDENING  += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' \
+              -fPIC -fvisibility=hidden -fno-strict-aliasing -ftls-model=initial-exec \
+              $(WARNINGS) $(HARDENING) $(CFLAGS)
+LIBS       := -l:libinih.a
+
+B          := build
+SHIM_SRC   := $(filter-out shim/tool.c shim/check.c shim/binary.c,$(wildcard shim/*.c)) \
+              $(wildcard shim/kernel/*.c)
+SHIM_OBJ   := $(SHIM_SRC:%.c=$(B)/%.o)
+CONF_OBJ   := $(B)/shim/options.o $(B)/shim/config.o $(B)/shim/log.o
+TOOL_OBJ   := $(CONF_OBJ) $(patsubst %.c,$(B)/%.o,$(wildcard shim/tool.c shim/check.c shim/binary.c))
+
+all: $(B)/libsctpshim.so $(B)/sctpshim-tool
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Wrappers take the place of functions whose headers fortify them inline: no fortifying there.
+$(B)/shim/hooks.o: HARDENING += -U_FORTIFY_SOURCE
+
+# The exported names are those of hooks.def and no other.
+$(B)/exports.map: shim/hooks.def
+	@mkdir -p $(@D)
+	{ echo '{ global:'; \
+	  printf '%s\n' '#define HOOK(ret, name, ...) name;' '#define SPECIAL HOOK' \
+	    '#define TWIN HOOK' '#define ALIAS(alias, name) alias;' '#define BARE(name) name;' \
+	    '#include "shim/hooks.def"' | $(CC) -E -P -I. - ; \
+	  echo 'local: *; };'; } > $@
+
+$(B)/libsctpshim.so: $(SHIM_OBJ) $(B)/exports.map
+	$(CC) -shared $(CFLAGS) $(LDFLAGS) -Wl,-soname,libsctpshim.so -Wl,-z,now,-z,relro,-z,nodelete \
+	    -Wl,-z,defs -Wl,-z,noexecstack -Wl,--version-script=$(B)/exports.map -o $@ $(SHIM_OBJ) $(LIBS) -ldl
+
+$(B)/sctpshim-tool: $(TOOL_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(TOOL_OBJ) $(LIBS)
+
+clean:
+	rm -rf $(B)
+
+.PHONY: all check bench demo install uninstall clean
+-include $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d)

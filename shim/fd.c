@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The fd cache: one byte a number on the hot path, the rest touched only for our sockets. */
+#include "fd.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "kernel/kernel.h"
+
+enum { CHUNK = 1024 };
+
+_Atomic uint8_t fd_kinds[FD_TABLE];
+static _Atomic(struct fd_info *) chunks[FD_TABLE / CHUNK];
+
+/* mmap, not malloc: a hook may run inside the program's allocator or a signal handler. */
+static struct fd_info *map_chunk(_Atomic(struct fd_info *) *slot)
+{
+    size_t bytes = CHUNK * sizeof(struct fd_info);
+    struct fd_info *none = NULL;
+    struct fd_info *chunk =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (chunk == MAP_FAILED)
+        return NULL;
+    if (!atomic_compare_exchange_strong(slot, &none, chunk)) {
+        munmap(chunk, bytes);
+        chunk = none;
+    }
+    return chunk;
+}
+
+struct fd_info *fd_info(int fd)
+{
+    static struct fd_info nowhere;
+    struct fd_info *chunk = NULL;
+
+    if ((unsigned)fd < FD_TABLE) {
+        _Atomic(struct fd_info *) *slot = &chunks[fd / CHUNK];
+
+        chunk = atomic_load_explicit(slot, memory_order_acquire);
+        if (!chunk)
+            chunk = map_chunk(slot);
+    }
+    if (!chunk) {
+        memset(&nowhere, 0, sizeof nowhere);
+        return &nowhere;
+    }
+    return &chunk[fd % CHUNK];
+}
+
+void fd_set_kind(int fd, enum fd_kind kind)
+{
+    if ((unsigned)fd < FD_TABLE)
+        atomic_store_explicit(&fd_kinds[fd], kind, memory_order_relaxed);
+}
+
+void fd_adopt(int fd, enum fd_kind kind)
+{
+    memset(fd_info(fd), 0, sizeof(struct fd_info));
+    fd_set_kind(fd, kind);
+}
+
+void fd_forget(int fd)
+{
+    if ((unsigned)fd >= FD_TABLE)
+        return;
+    if (atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed) > FD_FOREIGN)
+        fd_info(fd)->kind_at_dup = FD_UNKNOWN;
+    fd_set_kind(fd, FD_UNKNOWN);
+}
+
+void fd_forget_range(unsigned first, unsigned last)
+{
+    if (last >= FD_TABLE)
+        last = FD_TABLE - 1;
+    for (unsigned fd = first; fd <= last; fd++)
+        /* Reading first keeps untouched pages of the table untouched. */
+        if (atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed) != FD_UNKNOWN)
+            fd_forget((int)fd);
+}
+
+void fd_duplicated(int from, int to)
+{
+    if (from == to || (unsigned)to >= FD_TABLE)
+        return;
+    fd_forget(to);
+    if ((unsigned)from < FD_TABLE && fd_kind(from) > FD_FOREIGN) {
+        struct fd_info *info = fd_info(to);
+
+        *info = *fd_info(from);
+        info->kind_at_dup = (uint8_t)fd_kind(from);
+    }
+}
+
+enum fd_kind fd_classify(int fd)
+{
+    int saved = errno;
+    enum fd_kind kind = kernel_classify(fd);
+
+    if (kind > FD_FOREIGN) {
+        struct fd_info *info = fd_info(fd);
+
+        if (info->kind_at_dup <= FD_FOREIGN)
+            memset(info, 0, sizeof *info);
+        else if (kind == FD_IDLE)
+            kind = info->kind_at_dup; /* connecting and failed: states the kernel does not tell */
+    }
+    fd_set_kind(fd, kind);
+    errno = saved;
+    return kind == FD_UNKNOWN ? FD_FOREIGN : kind;
+}
+
+bool fd_was_stale(int fd)
+{
+    if (errno != ENOTSOCK && errno != EBADF)
+        return false;
+    fd_forget(fd);
+    return true;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * sendfile(): SCTP's own makes a message of every page. Ours sends from a mapping of the file, or,
+ * where the input cannot be mapped, through a small buffer.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "kernel.h"
+
+enum { WINDOW = 1 << 20, BUFFER = 4096 };
+
+static ssize_t send_bytes(int fd, const void *from, size_t len)
+{
+    struct iovec iov = {(void *)from, len};
+
+    return stream_send(fd, &iov, 1, 0);
+}
+
+/* Up to len bytes at offset; -2: cannot be mapped. */
+static ssize_t send_mapped(int fd, int in_fd, off_t offset, size_t len)
+{
+    off_t page = sysconf(_SC_PAGESIZE);
+    off_t start = offset / page * page;
+    size_t before = (size_t)(offset - start);
+    char *map;
+    ssize_t sent;
+
+    if (len > WINDOW - before)
+        len = WINDOW - before;
+    map = mmap(NULL, before + len, PROT_READ, MAP_SHARED, in_fd, start);
+    if (map == MAP_FAILED)
+        return -2;
+    sent = send_bytes(fd, map + before, len);
+
+    int error = errno;
+
+    munmap(map, before + len);
+    errno = error;
+    return sent;
+}
+
+static ssize_t send_copied(int fd, int in_fd, off_t offset, size_t len)
+{
+    char buffer[BUFFER];
+    ssize_t n = pread(in_fd, buffer, len < sizeof buffer ? len : sizeof buffer, offset);
+
+    return n > 0 ? send_bytes(fd, buffer, (size_t)n) : n;
+}
+
+static ssize_t send_range(int fd, int in_fd, off_t offset, size_t count)
+{
+    struct stat file;
+    bool mappable = fstat(in_fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_size > 0;
+    size_t done = 0;
+
+    while (done < count) {
+        off_t at = offset + (off_t)done;
+        size_t len = count - done;
+        ssize_t n = -2;
+
+        if (mappable) {
+            if (at >= file.st_size)
+                break;
+            if ((off_t)len > file.st_size - at)
+                len = (size_t)(file.st_size - at);
+            n = send_mapped(fd, in_fd, at, len);
+        }
+        if (n == -2)
+            n = send_copied(fd, in_fd, at, len);
+        if (n < 0 && !done)
+            return -1;
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+        /* A short write in the middle: no room, or a signal. What is sent is what counts. */
+        if ((size_t)n < (len < BUFFER ? len : BUFFER))
+            break;
+    }
+    return (ssize_t)done;
+}
+
+ssize_t kernel_sendfile(int fd, int in_fd, off_t *offset, size_t count)
+{
+    off_t from = offset ? *offset : lseek(in_fd, 0, SEEK_CUR);
+    ssize_t sent;
+
+    /* Pipes, write-only or bad input: the kernel knows the right error. */
+    if (from < 0 || !count || (libc.fcntl(in_fd, F_GETFL, NULL) & O_ACCMODE) == O_WRONLY)
+        return libc.sendfile(fd, in_fd, offset, count);
+    sent = send_range(fd, in_fd, from, count < INT32_MAX ? count : INT32_MAX & ~4095);
+    if (sent > 0 && offset)
+        *offset = from + sent;
+    else if (sent > 0)
+        lseek(in_fd, from + sent, SEEK_SET);
+    return sent;
+}

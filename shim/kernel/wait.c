@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Waiting in place of the kernel where one TCP call takes several SCTP calls. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "internal.h"
+
+int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t timeout_option(int fd, int name)
+{
+    struct timeval wait;
+    socklen_t len = sizeof wait;
+
+    if (libc.getsockopt(fd, SOL_SOCKET, name, &wait, &len) < 0 || (!wait.tv_sec && !wait.tv_usec))
+        return -1;
+    return (int64_t)wait.tv_sec * 1000 + (wait.tv_usec + 999) / 1000;
+}
+
+bool is_nonblocking(int fd)
+{
+    return (libc.fcntl(fd, F_GETFL, NULL) & O_NONBLOCK) != 0;
+}
+
+int wait_for(int fd, short events, int64_t deadline)
+{
+    struct pollfd poll = {.fd = fd, .events = events};
+
+    for (;;) {
+        int64_t left = deadline < 0 ? -1 : deadline - now_ms();
+
+        if (deadline >= 0 && left < 0)
+            left = 0;
+
+        int ready = libc.poll(&poll, 1, left > INT_MAX ? INT_MAX : (int)left);
+
+        if (ready != 0 || (deadline >= 0 && now_ms() >= deadline))
+            return ready;
+    }
+}
