@@ -93,8 +93,27 @@ void fd_duplicated(int from, int to)
     }
 }
 
+static atomic_bool sealed;
+
+bool fd_sealed(void)
+{
+    return atomic_load_explicit(&sealed, memory_order_relaxed);
+}
+
+void fd_seal(void)
+{
+    enum { MOST = 1024 };
+
+    for (int fd = 0; fd < MOST; fd++)
+        (void)fd_kind(fd);
+    atomic_store(&sealed, true);
+}
+
 enum fd_kind fd_classify(int fd)
 {
+    if (fd_sealed())
+        return FD_FOREIGN;
+
     int saved = errno;
     enum fd_kind kind = kernel_classify(fd);
 

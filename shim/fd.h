@@ -98,6 +98,14 @@ void fd_duplicated(int from, int to);
 bool fd_was_stale(int fd);
 
 /*
+ * A seccomp filter is about to be installed by this process. The filter was written for what TCP
+ * needs, often no more than read(2), write(2) and poll(2), and may kill for anything else: so what
+ * every open fd is, is asked now, and from then on nothing is asked and nothing else is called.
+ */
+void fd_seal(void);
+bool fd_sealed(void);
+
+/*
  * The memory behind a number of ours: pages are mapped when first needed, 1024 numbers at a time.
  * Without memory, or beyond the table, one record shared by all such numbers, always handed out
  * empty: then options are not remembered, but everything still works.

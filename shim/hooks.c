@@ -9,10 +9,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/seccomp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "fd.h"
@@ -307,6 +309,13 @@ int hook_pidfd_getfd(int pidfd, int target, unsigned flags)
     return fd;
 }
 
+int hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
+{
+    if (option == PR_SET_SECCOMP)
+        fd_seal();
+    return libc.prctl(option, a, b, c, d);
+}
+
 /* Programs that bypass libc's functions but not libc: the calls that matter take the same way. */
 long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -370,6 +379,13 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
         return hook_dup3((int)a, (int)b, (int)c);
     case SYS_fcntl:
         return hook_fcntl((int)a, (int)b, (void *)c);
+    case SYS_prctl:
+        return hook_prctl((int)a, (unsigned long)b, (unsigned long)c, (unsigned long)d,
+                          (unsigned long)e);
+    case SYS_seccomp:
+        if (a != SECCOMP_GET_ACTION_AVAIL)
+            fd_seal();
+        return libc.syscall(number, a, b, c, d, e, f);
     case SYS_pidfd_getfd:
         return hook_pidfd_getfd((int)a, (int)b, (unsigned)c);
     default:
