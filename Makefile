@@ -16,7 +16,7 @@ HARDENING  := -fstack-protector-strong -fcf-protection
 ifneq ($(findstring -O0,$(CFLAGS)),-O0)
 HARDENING  += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
-ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' \
+ALL_CFLAGS := -std=c11 -D_GNU_SOURCE= -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' \
               -fPIC -fvisibility=hidden -fno-strict-aliasing -ftls-model=initial-exec \
               $(WARNINGS) $(HARDENING) $(CFLAGS)
 LIBS       := -l:libinih.a
@@ -25,7 +25,7 @@ B          := build
 SHIM_SRC   := $(filter-out shim/tool.c shim/check.c shim/binary.c,$(wildcard shim/*.c)) \
               $(wildcard shim/kernel/*.c)
 SHIM_OBJ   := $(SHIM_SRC:%.c=$(B)/%.o)
-CONF_OBJ   := $(B)/shim/options.o $(B)/shim/config.o $(B)/shim/log.o
+CONF_OBJ   := $(B)/shim/options.o $(B)/shim/layer.o $(B)/shim/config.o $(B)/shim/log.o
 TOOL_OBJ   := $(CONF_OBJ) $(patsubst %.c,$(B)/%.o,$(wildcard shim/tool.c shim/check.c shim/binary.c))
 
 all: $(B)/libsctpshim.so $(B)/sctpshim-tool
@@ -53,8 +53,61 @@ $(B)/libsctpshim.so: $(SHIM_OBJ) $(B)/exports.map
 $(B)/sctpshim-tool: $(TOOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(TOOL_OBJ) $(LIBS)
 
+# ---- Documentation made from the tables ----
+
+docs/hooks.md: shim/hooks.def scripts/hooks-table
+	scripts/hooks-table > $@
+
+docs: docs/hooks.md
+
+# ---- Tests. Those that need SCTP run where the kernel has it, else in a guest (tests/vm/run). ----
+
+PYTEST     := /usr/bin/python3 -m pytest -q -p no:cacheprovider
+UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+PROGRAMS   := $(patsubst %.c,$(B)/%,$(wildcard tests/build/*.c tests/bench/*.c))
+
+$(B)/tests/unit/%: tests/unit/%.c $(CONF_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Ishim -o $@ $< $(CONF_OBJ) -lcmocka $(LIBS)
+
+# Test programs are what the shim is for: plain programs that know nothing of it.
+$(B)/tests/%: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $< -pthread
+
+test-programs: $(UNIT_TESTS) $(PROGRAMS)
+
+check: all test-programs
+	@set -e; for test in $(UNIT_TESTS); do echo "$$test"; $$test; done
+	tests/vm/run -t 1000 $(PYTEST) tests
+
+check-all: check
+	$(MAKE) B=$(B)/clang CC=clang all
+	tests/bare/run
+
+bench: all test-programs
+	/usr/bin/python3 tests/bench/run.py
+
+demo: all
+	scripts/demo-run
+
+# ---- Installation ----
+
+install: all
+	install -D -m 755 $(B)/libsctpshim.so $(DESTDIR)$(LIBDIR)/libsctpshim.so
+	install -D -m 755 $(B)/sctpshim-tool $(DESTDIR)$(LIBEXECDIR)/sctpshim-tool
+	install -D -m 755 scripts/sctpshim $(DESTDIR)$(PREFIX)/bin/sctpshim
+	install -D -m 644 config/sctpshim.conf $(DESTDIR)$(DATADIR)/sctpshim.conf
+	install -D -m 644 docs/sctpshim.1 $(DESTDIR)$(MANDIR)/man1/sctpshim.1
+	install -D -m 644 docs/sctpshim.conf.5 $(DESTDIR)$(MANDIR)/man5/sctpshim.conf.5
+
+uninstall:
+	rm -rf $(DESTDIR)$(LIBDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)
+	rm -f $(DESTDIR)$(PREFIX)/bin/sctpshim $(DESTDIR)$(MANDIR)/man1/sctpshim.1 \
+	      $(DESTDIR)$(MANDIR)/man5/sctpshim.conf.5
+
 clean:
 	rm -rf $(B)
 
-.PHONY: all check bench demo install uninstall clean
+.PHONY: all docs test-programs check check-all bench demo install uninstall clean
 -include $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d)

@@ -47,15 +47,24 @@ static inline bool fits(size_t wanted, size_t size)
     return wanted <= size;
 }
 
+/* One TCP call is several SCTP calls, of which some may fail: a success leaves no trace of it. */
+static inline ssize_t kept(ssize_t result, int saved)
+{
+    if (result >= 0)
+        errno = saved;
+    return result;
+}
+
 #define HOOK(ret, name, proto, args, op, raw)                                                 \
     ret hook_##name proto                                                                     \
     {                                                                                         \
         if (likely(!fd_is_ours(fd)))                                                          \
             return libc.name args;                                                            \
+        int saved = errno;                                                                    \
         ret result = op args;                                                                 \
         if (result == -1 && fd_was_stale(fd))                                                 \
             return libc.name args;                                                            \
-        return result;                                                                        \
+        return (ret)kept(result, saved);                                                      \
     }                                                                                         \
     EXPORT(name, hook_##name)
 #define SPECIAL(ret, name, proto, args, raw) EXPORT(name, hook_##name)
@@ -101,10 +110,11 @@ int hook_socketpair(int domain, int type, int protocol, int fds[2])
 int hook_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     if (fd_is_ours(fd)) {
+        int saved = errno;
         int accepted = kernel_accept4(fd, addr, len, flags);
 
         if (accepted >= 0 || !fd_was_stale(fd))
-            return accepted;
+            return (int)kept(accepted, saved);
     }
 
     int accepted = libc.accept4(fd, addr, len, flags);
@@ -197,9 +207,11 @@ ssize_t hook_recvmsg(int fd, struct msghdr *msg, int flags)
     ssize_t result;
 
     if (fd_is_ours(fd)) {
+        int saved = errno;
+
         result = kernel_recvmsg(fd, msg, flags);
         if (result >= 0 || !fd_was_stale(fd))
-            return result;
+            return kept(result, saved);
     }
     result = libc.recvmsg(fd, msg, flags);
     if (result >= 0)
@@ -213,9 +225,11 @@ int hook_recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
     int result;
 
     if (fd_is_ours(fd)) {
+        int saved = errno;
+
         result = kernel_recvmmsg(fd, msgs, count, flags, timeout);
         if (result >= 0 || !fd_was_stale(fd))
-            return result;
+            return (int)kept(result, saved);
     }
     result = libc.recvmmsg(fd, msgs, count, flags, timeout);
     for (int i = 0; i < result; i++)

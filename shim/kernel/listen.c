@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The passive side: bind, listen, accept. */
-#include <errno.h>
 #include <string.h>
 
 #include "internal.h"
@@ -72,13 +71,10 @@ int kernel_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
     if (result < 0)
         return result;
 
-    int saved = errno;
-
     accepted(fd, result, (struct sockaddr *)&peer, peer_len);
     if (addr && len) {
         memcpy(addr, &peer, *len < peer_len ? *len : peer_len);
         *len = peer_len;
     }
-    errno = saved;
     return result;
 }

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The library as a file and as a guest: its symbols, its hardening, its manners in a process."""
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+LIBRARY = TOP / "build" / "libsctpshim.so"
+PROGRAMS = TOP / "build" / "tests" / "build"
+
+
+def output(*command, **kwargs):
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60,
+                          **kwargs).stdout
+
+
+def hooks():
+    """The names in hooks.def, read without the preprocessor that made the library."""
+    rows = re.findall(r"^(HOOK|SPECIAL|TWIN|ALIAS|BARE)\(([^)]*)", (TOP / "shim/hooks.def").read_text(),
+                      re.MULTILINE)
+    return {args.split(",")[1 if kind in ("HOOK", "SPECIAL", "TWIN") else 0].strip()
+            for kind, args in rows}
+
+
+def test_exports_are_the_hooks_and_nothing_else():
+    exported = {line.split()[-1] for line in output("nm", "-D", "--defined-only", LIBRARY).splitlines()}
+    assert len(exported) > 50
+    assert exported == hooks()
+
+
+def test_hardening():
+    dynamic = output("readelf", "-dW", LIBRARY)
+    assert "BIND_NOW" in dynamic and re.search(r"FLAGS_1.*NOW.*NODELETE|FLAGS_1.*NODELETE.*NOW", dynamic)
+    assert "TEXTREL" not in dynamic
+    segments = output("readelf", "-lW", LIBRARY)
+    assert "GNU_RELRO" in segments
+    assert re.search(r"GNU_STACK.* RW +0x", segments)
+
+
+def test_needs_only_libc():
+    needed = re.findall(r"NEEDED.*\[(.*)\]", output("readelf", "-dW", LIBRARY))
+    assert set(needed) <= {"libc.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
+
+
+def test_static_tls_is_small():
+    tls = re.search(r"TLS +\S+ \S+ \S+ \S+ (0x[0-9a-f]+)", output("readelf", "-lW", LIBRARY))
+    assert tls is None or int(tls.group(1), 16) < 128
+
+
+def test_hook_page_is_current():
+    assert (TOP / "docs/hooks.md").read_text() == output(TOP / "scripts/hooks-table")
+
+
+def preloaded(program):
+    return output(PROGRAMS / program, env={**os.environ, "LD_PRELOAD": str(LIBRARY)})
+
+
+def test_works_before_any_constructor():
+    plain = output(PROGRAMS / "preinit")
+    shimmed = preloaded("preinit")
+    assert plain.startswith("protocol 6\n") and shimmed.startswith("protocol 6\n")
+    assert int(shimmed.split()[-1]) > int(plain.split()[-1]), "the early socket is not SCTP"
+
+
+@pytest.mark.parametrize("run", [lambda: output(PROGRAMS / "hotpath"), lambda: preloaded("hotpath")],
+                         ids=["tcp", "shim"])
+def test_hot_path_neither_allocates_nor_touches_errno(run):
+    assert run() == "mallocs 0 errno 4242 bytes 2000000\n"
