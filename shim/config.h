@@ -52,17 +52,4 @@ unsigned config_parse_text(const char *text, size_t length, const char *file,
 unsigned config_parse_environment(char *const *environment, struct options *into,
                                   config_report *report, void *user);
 
-/* The option of this name (case does not matter, '-' is '_'), or NULL. */
-const struct option_info *option_find(const char *name);
-
-/* Parses and stores one value; false, and nothing stored, if it is not one. */
-bool option_set(struct options *into, const struct option_info *option, const char *value);
-
-/* What option_set() accepts, in words that follow "expected"; returns `buffer`. */
-char *option_expected(const struct option_info *option, char *buffer, size_t size);
-
-/* The option's value as a file would have it; returns `buffer`. */
-char *option_format(const struct options *from, const struct option_info *option, char *buffer,
-                    size_t size);
-
 #endif

@@ -38,7 +38,10 @@
 #define log_info_once(...) log_at_once(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug_once(...) log_at_once(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
-/* Notes which stderr is the journal's. config_load() calls it; lines before are not lost. */
+/*
+ * Notes whether stderr leads to the systemd journal, the one socket that lines are written to.
+ * config_load() calls it; lines logged before go to a stderr that is no socket, or nowhere.
+ */
 void log_start(void);
 
 /* Writes one line whatever options.log says; use the macros. */

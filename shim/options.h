@@ -3,6 +3,7 @@
 #ifndef SCTPSHIM_OPTIONS_H
 #define SCTPSHIM_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -66,5 +67,21 @@ struct option_choice {
 
 extern const struct option_choice option_choices[];
 extern const size_t option_choice_count;
+
+/* The option of this name (case does not matter, '-' is '_'), or NULL. */
+const struct option_info *option_find(const char *name);
+
+/* The option that a mistyped name may have meant, or NULL. */
+const struct option_info *option_nearest(const char *name);
+
+/* Parses and stores one value; false, and nothing stored, if it is not one. */
+bool option_set(struct options *into, const struct option_info *option, const char *value);
+
+/* What option_set() accepts, in words that follow "expected"; returns `buffer`. */
+char *option_expected(const struct option_info *option, char *buffer, size_t size);
+
+/* The option's value as a file would have it; returns `buffer`. */
+char *option_format(const struct options *from, const struct option_info *option, char *buffer,
+                    size_t size);
 
 #endif
