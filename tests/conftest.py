@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fixtures that all suites share: what was built, and the environment that programs start with."""
+
+import os
+import platform
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[1]
+IPPROTO_SCTP = 132
+
+
+def sctp_missing():
+    """Why the kernel gives no SCTP socket; None when it gives one."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_SCTP).close()
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+def pytest_report_header():
+    missing = sctp_missing()
+    return f"kernel {platform.release()}, {f'no SCTP ({missing})' if missing else 'with SCTP'}"
+
+
+def built(path):
+    """The path of a build product; a test that needs it fails when it has not been built."""
+    product = TOP / path
+    assert product.exists(), f"{path} is missing: run make first"
+    return product
+
+
+@pytest.fixture(scope="session")
+def top():
+    """The root of the source tree."""
+    return TOP
+
+
+@pytest.fixture(scope="session")
+def sctp():
+    """For tests that need SCTP in the kernel; without it they fail and say where to run them."""
+    missing = sctp_missing()
+    assert missing is None, f"this kernel has no SCTP ({missing}): run this under tests/vm/run"
+
+
+@pytest.fixture(scope="session")
+def library():
+    """The preloaded library."""
+    return built("build/libsctpshim.so")
+
+
+@pytest.fixture(scope="session")
+def launcher():
+    """The launcher in the source tree, which finds the library there."""
+    built("build/libsctpshim.so")
+    return built("scripts/sctpshim")
+
+
+@pytest.fixture
+def shim_env(tmp_path):
+    """This environment without any of the shim's settings, the user's own file included."""
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("SCTPSHIM_") and name != "LD_PRELOAD"}
+    environment["HOME"] = str(tmp_path)
+    environment["XDG_CONFIG_HOME"] = str(tmp_path / "config")
+    return environment
+
+
+@pytest.fixture
+def run_shimmed(launcher, shim_env, sctp):
+    """A function that runs a command under the launcher and returns the CompletedProcess.
+
+    Words name the command; keywords in capitals are settings (LOG="info" is SCTPSHIM_LOG=info),
+    others go to subprocess.run().
+    """
+    def run(*command, timeout=60, **keywords):
+        settings = {f"SCTPSHIM_{name}": str(keywords.pop(name))
+                    for name in [name for name in keywords if name.isupper()]}
+        keywords.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run([launcher, "--", *command], env={**shim_env, **settings}, text=True,
+                              capture_output=True, timeout=timeout, check=False, **keywords)
+    return run
