@@ -58,7 +58,10 @@ $(B)/sctpshim-tool: $(TOOL_OBJ)
 docs/hooks.md: shim/hooks.def scripts/hooks-table
 	scripts/hooks-table > $@
 
-docs: docs/hooks.md
+docs: docs/hooks.md $(B)/sctpshim-tool
+	$(B)/sctpshim-tool options --conf > config/sctpshim.conf
+	$(B)/sctpshim-tool options --man | sed -i -e '/BEGIN OPTIONS/r /dev/stdin' \
+	    -e '/BEGIN OPTIONS/,/END OPTIONS/{//!d}' docs/sctpshim.conf.5
 
 # ---- Tests. Those that need SCTP run where the kernel has it, else in a guest (tests/vm/run). ----
 
