@@ -49,8 +49,12 @@ struct fd_info *fd_info(int fd)
     return &chunk[fd % CHUNK];
 }
 
+atomic_bool fd_any_failed;
+
 void fd_set_kind(int fd, enum fd_kind kind)
 {
+    if (kind == FD_FAILED)
+        atomic_store_explicit(&fd_any_failed, true, memory_order_relaxed);
     if ((unsigned)fd < FD_TABLE)
         atomic_store_explicit(&fd_kinds[fd], kind, memory_order_relaxed);
 }
@@ -65,9 +69,17 @@ void fd_forget(int fd)
 {
     if ((unsigned)fd >= FD_TABLE)
         return;
-    if (atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed) > FD_FOREIGN)
-        fd_info(fd)->kind_at_dup = FD_UNKNOWN;
+    uint8_t kind = atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed);
+
+    if (kind > FD_FOREIGN)
+        fd_info(fd)->last_kind = kind;
     fd_set_kind(fd, FD_UNKNOWN);
+}
+
+void fd_received(int fd)
+{
+    fd_set_kind(fd, FD_UNKNOWN);
+    fd_info(fd)->last_kind = FD_UNKNOWN;
 }
 
 void fd_forget_range(unsigned first, unsigned last)
@@ -89,7 +101,7 @@ void fd_duplicated(int from, int to)
         struct fd_info *info = fd_info(to);
 
         *info = *fd_info(from);
-        info->kind_at_dup = (uint8_t)fd_kind(from);
+        info->last_kind = (uint8_t)fd_kind(from);
     }
 }
 
@@ -120,10 +132,10 @@ enum fd_kind fd_classify(int fd)
     if (kind > FD_FOREIGN) {
         struct fd_info *info = fd_info(fd);
 
-        if (info->kind_at_dup <= FD_FOREIGN)
+        if (info->last_kind <= FD_FOREIGN)
             memset(info, 0, sizeof *info);
         else if (kind == FD_IDLE)
-            kind = info->kind_at_dup; /* connecting and failed: states the kernel does not tell */
+            kind = info->last_kind; /* connecting and failed: states the kernel does not tell */
     }
     fd_set_kind(fd, kind);
     errno = saved;

@@ -37,14 +37,14 @@ enum {
     FDF_CONNECT_DUE = 1 << 0,   /* connect() has not yet returned success to the program */
     FDF_BOUND = 1 << 1,         /* the program called bind() */
     FDF_RECVERR_OURS = 1 << 2,  /* IP_RECVERR was switched on by us, for connect only */
-    FDF_TOS = 1 << 3,           /* the program set IP_TOS or IPV6_TCLASS: give it to accepted fds */
+    FDF_INHERIT = 1 << 3,       /* the program set an option that accepted fds get by our hand */
     FDF_PEER_GONE = 1 << 4,     /* one write after the peer's close has been swallowed, as by TCP */
     FDF_RESET = 1 << 5,         /* a reset was seen */
 };
 
 /* Socket state that has no home in the kernel. Written by whoever owns the call at hand. */
 struct fd_info {
-    uint8_t kind_at_dup;  /* enum fd_kind the number had when it was dup'ed */
+    uint8_t last_kind;    /* enum fd_kind before it was forgotten, or of what it was dup'ed from */
     uint8_t pending;      /* errno that a probe consumed and the next call must report */
     uint16_t flags;
     uint32_t chunk;       /* longest message to send, bytes; 0: not decided */
@@ -81,12 +81,21 @@ static inline bool fd_is_ours(int fd)
 
 void fd_set_kind(int fd, enum fd_kind kind);
 
+/* Has any fd of this process ever been FD_FAILED? Until then poll() need not look at its fds. */
+extern atomic_bool fd_any_failed;
+
 /* The number starts a new life as a socket of ours of that kind, with nothing remembered. */
 void fd_adopt(int fd, enum fd_kind kind);
 
-/* The numbers first..last mean nothing any more. */
+/*
+ * The numbers may mean something else from now on. The memory behind them stays until another
+ * socket takes the number: a vfork child that closes its fds does it in its parent's tables.
+ */
 void fd_forget(int fd);
 void fd_forget_range(unsigned first, unsigned last);
+
+/* A number that another process gave us: neither belief nor memory. */
+void fd_received(int fd);
 
 /*
  * dup'ed: carries the memory over, but not the belief: in a vfork child this table is the

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
 
 #include "fd.h"
@@ -119,7 +120,7 @@ int hook_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
     int accepted = libc.accept4(fd, addr, len, flags);
 
-    fd_forget(accepted);
+    fd_received(accepted);
     return accepted;
 }
 
@@ -197,7 +198,7 @@ static void forget_received(const struct msghdr *msg)
             int fd;
 
             memcpy(&fd, (const char *)cmsg + at, sizeof fd);
-            fd_forget(fd);
+            fd_received(fd);
         }
     }
 }
@@ -248,6 +249,19 @@ int hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
     int result = libc.ppoll(fds, count, timeout, mask);
 
     return result < 0 ? result : kernel_poll_fixup(fds, count, result);
+}
+
+int hook_select(int count, fd_set *reads, fd_set *writes, fd_set *errors, struct timeval *timeout)
+{
+    struct timeval now = {0};
+    struct failed_fds failed;
+
+    if (!kernel_select_failed(count, reads, writes, &failed))
+        return libc.select(count, reads, writes, errors, timeout);
+
+    int result = libc.select(count, reads, writes, errors, &now);
+
+    return result < 0 ? result : kernel_select_fixup(&failed, reads, writes, result);
 }
 
 int hook_poll(struct pollfd *fds, nfds_t count, int timeout)
@@ -319,7 +333,7 @@ int hook_pidfd_getfd(int pidfd, int target, unsigned flags)
 {
     int fd = libc.pidfd_getfd(pidfd, target, flags);
 
-    fd_forget(fd);
+    fd_received(fd);
     return fd;
 }
 

@@ -68,6 +68,16 @@ static int raw_poll(struct pollfd *fds, nfds_t count, int timeout)
     return raw_ppoll(fds, count, timeout < 0 ? NULL : &wait, NULL);
 }
 
+static int raw_select(int count, fd_set *reads, fd_set *writes, fd_set *errors,
+                      struct timeval *timeout)
+{
+    struct timespec wait = {0};
+
+    if (timeout)
+        wait = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
+    return (int)raw(SYS_pselect6, count, reads, writes, errors, timeout ? &wait : NULL, NULL);
+}
+
 static int raw_dup2(int fd, int to)
 {
     if (fd == to)

@@ -198,6 +198,8 @@ static int resume(int fd)
             return -1;
         }
         link = link_wait(fd) == 0 ? LINK_UP : LINK_FAILED;
+        if (link == LINK_FAILED && errno == EINPROGRESS)
+            errno = EALREADY; /* SO_SNDTIMEO ran out a second time */
     }
     if (link == LINK_UP) {
         info->flags &= (uint16_t)~FDF_CONNECT_DUE;
@@ -236,12 +238,32 @@ static int translate(int fd, const struct sockaddr *addr, union address *to, soc
     return 0;
 }
 
+/*
+ * SCTP keeps sending INIT where there is no route; TCP fails at once. A datagram socket's connect
+ * is a route lookup and nothing else. 0, or the errno of the lookup.
+ */
+static int route_error(const union address *to, socklen_t len)
+{
+    int probe = libc.socket(to->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+    int error = 0;
+
+    if (probe < 0)
+        return 0;
+    set_int_option(probe, SOL_SOCKET, SO_BROADCAST, 1); /* its own refusal of those is not a route's */
+    if (libc.connect(probe, &to->any, len) < 0)
+        error = errno;
+    libc.close(probe);
+    return error;
+}
+
 static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
 {
     union address to;
     int error = translate(fd, addr, &to, &len);
     int result;
 
+    if (!error)
+        error = route_error(&to, len);
     if (error) {
         errno = error;
         return -1;
@@ -258,8 +280,9 @@ static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
 
 int kernel_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    if (len < sizeof addr->sa_family || !addr)
-        return libc.connect(fd, addr, len);
+    if (len < sizeof addr->sa_family || len > sizeof(struct sockaddr_storage) ||
+        check_readable(fd, addr, sizeof(int)) < 0)
+        return libc.connect(fd, addr, len); /* the kernel has the right error for it */
     if (addr->sa_family == AF_UNSPEC)
         return socket_replace(fd);
     switch (fd_kind(fd)) {

@@ -62,6 +62,22 @@ static inline int set_int_option(int fd, int level, int name, int value)
     return libc.setsockopt(fd, level, name, &value, sizeof value);
 }
 
+/*
+ * May the program's pointer be used? As the kernel sees it: 0, or -1 with EFAULT. The kernel is
+ * made to read or write an int there by a socket option that means nothing to SCTP.
+ */
+static inline int check_readable(int fd, const void *from, socklen_t len)
+{
+    return libc.setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, from, len);
+}
+
+static inline int check_writable(int fd, void *to)
+{
+    socklen_t len = sizeof(int);
+
+    return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, to, &len);
+}
+
 /* wait.c */
 /* Milliseconds on CLOCK_MONOTONIC. */
 int64_t now_ms(void);
@@ -92,8 +108,9 @@ int tcpopts_get(int fd, int name, void *value, socklen_t *len);
 int tcpopts_set(int fd, int name, const void *value, socklen_t len);
 /* SO_KEEPALIVE was switched: heartbeats follow it. */
 void tcpopts_keepalive(int fd);
-/* getsockopt's way of handing an answer over: truncated to *len, *len set. 0 or -1 EINVAL. */
-int answer(const void *from, size_t size, void *value, socklen_t *len);
+/* getsockopt's way of handing an answer over: truncated to *len, *len set. 0, or -1 with EINVAL
+ * or EFAULT. */
+int answer(int fd, const void *from, size_t size, void *value, socklen_t *len);
 
 /* tcpinfo.c: struct tcp_info as getsockopt(TCP_INFO) fills it, truncated to *len. */
 int tcpinfo_get(int fd, void *value, socklen_t *len);

@@ -12,6 +12,7 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -61,5 +62,16 @@ int kernel_ioctl(int fd, unsigned long request, void *arg);
 bool kernel_poll_failed(const struct pollfd *fds, nfds_t count);
 /* Gives failed connects the bits that TCP shows; returns the corrected number of ready fds. */
 int kernel_poll_fixup(struct pollfd *fds, nfds_t count, int ready);
+
+
+/* The same for select(), which overwrites its sets: what was asked of failed connects is kept. */
+struct failed_fds {
+    int count;
+    fd_set reads, writes;
+};
+
+bool kernel_select_failed(int count, const fd_set *reads, const fd_set *writes,
+                          struct failed_fds *failed);
+int kernel_select_fixup(const struct failed_fds *failed, fd_set *reads, fd_set *writes, int ready);
 
 #endif

@@ -1,13 +1,45 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The passive side: bind, listen, accept. */
+#include <errno.h>
 #include <string.h>
 
 #include "internal.h"
 #include "kernel.h"
 
+/* The addresses TCP takes, by its rules; the errno of its refusal, or 0. */
+static int check_address(int fd, struct sockaddr_storage *addr, socklen_t len)
+{
+    enum { SIN6_LEN_RFC2133 = 24 };
+    const struct sockaddr_in *in = (struct sockaddr_in *)addr;
+
+    if (int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET) == AF_INET6) {
+        if (len < SIN6_LEN_RFC2133)
+            return EINVAL;
+        return addr->ss_family == AF_INET6 ? 0 : EAFNOSUPPORT;
+    }
+    if (len < sizeof *in)
+        return EINVAL;
+    if (addr->ss_family == AF_UNSPEC && in->sin_addr.s_addr == INADDR_ANY)
+        addr->ss_family = AF_INET; /* old programs leave the family out */
+    return addr->ss_family == AF_INET ? 0 : EAFNOSUPPORT;
+}
+
 int kernel_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    int result = libc.bind(fd, addr, len);
+    struct sockaddr_storage to = {0};
+    int error, result;
+
+    if (len < sizeof addr->sa_family || len > sizeof to || check_readable(fd, addr, sizeof(int)) < 0)
+        return libc.bind(fd, addr, len); /* the kernel has the right error for it */
+    memcpy(&to, addr, len);
+    error = check_address(fd, &to, len);
+    if (error) {
+        errno = error;
+        return -1;
+    }
+    if (len < sizeof(struct sockaddr_in6) && to.ss_family == AF_INET6)
+        len = sizeof(struct sockaddr_in6);
+    result = libc.bind(fd, (struct sockaddr *)&to, len);
 
     if (result == 0)
         fd_info(fd)->flags |= FDF_BOUND;
@@ -29,15 +61,26 @@ int kernel_listen(int fd, int backlog)
     return result;
 }
 
-static void inherit_tos(int listener, int fd)
+/* What TCP's accepted sockets have from their listener and SCTP's have not. */
+static void inherit(int listener, int fd)
 {
-    int tos = int_option(listener, IPPROTO_IP, IP_TOS, 0) & ~3; /* the low bits are ECN's */
-    int class = int_option(listener, IPPROTO_IPV6, IPV6_TCLASS, 0) & ~3;
+    static const struct {
+        int level, name;
+    } taken[] = {
+        {IPPROTO_IP, IP_TOS},
+        {IPPROTO_IPV6, IPV6_TCLASS},
+        {IPPROTO_IP, IP_MTU_DISCOVER},
+        {IPPROTO_IPV6, IPV6_V6ONLY},
+    };
 
-    if (tos)
-        set_int_option(fd, IPPROTO_IP, IP_TOS, tos);
-    if (class > 0)
-        set_int_option(fd, IPPROTO_IPV6, IPV6_TCLASS, class);
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        int value = int_option(listener, taken[i].level, taken[i].name, -1);
+
+        if (value >= 0 && value != int_option(fd, taken[i].level, taken[i].name, -1))
+            set_int_option(fd, taken[i].level, taken[i].name, value);
+    }
+    /* The other way round: TCP's begin without a priority. */
+    set_int_option(fd, SOL_SOCKET, SO_PRIORITY, 0);
 }
 
 /* What TCP's accepted socket has from its listener, and the association's own settings. */
@@ -48,7 +91,7 @@ static void accepted(int listener, int fd, const struct sockaddr *peer, socklen_
     const struct fd_info *from = fd_info(listener);
 
     fd_adopt(fd, FD_OPEN);
-    info->flags = from->flags & FDF_TOS;
+    info->flags = from->flags & FDF_INHERIT;
     info->sndbuf = from->sndbuf;
     info->rcvbuf = from->rcvbuf;
     info->tcpopts_set = from->tcpopts_set;
@@ -56,8 +99,8 @@ static void accepted(int listener, int fd, const struct sockaddr *peer, socklen_
     memcpy(info->congestion, from->congestion, sizeof info->congestion);
     if (len <= sizeof info->peer)
         memcpy(&info->peer, peer, len);
-    if (from->flags & FDF_TOS)
-        inherit_tos(listener, fd);
+    if (from->flags & FDF_INHERIT)
+        inherit(listener, fd);
     if (sctp_get(fd, SCTP_STATUS, &status, sizeof status) == 0)
         params_tune(fd, &status);
 }
@@ -66,6 +109,10 @@ int kernel_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     struct sockaddr_storage peer;
     socklen_t peer_len = sizeof peer;
+
+    if (addr && (!len || (int)*len < 0))
+        return libc.accept4(fd, addr, len, flags); /* which takes the connection, and fails */
+
     int result = libc.accept4(fd, (struct sockaddr *)&peer, &peer_len, flags);
 
     if (result < 0)

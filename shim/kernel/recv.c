@@ -147,8 +147,6 @@ static ssize_t stream_recv(int fd, struct msghdr *msg, int flags)
         return -1;
     }
     msg->msg_namelen = 0;
-    if (!total)
-        return 0;
     if (special == MSG_TRUNC)
         return discard(fd, total, flags);
 
@@ -160,6 +158,7 @@ static ssize_t stream_recv(int fd, struct msghdr *msg, int flags)
     msg->msg_flags &= ~MSG_EOR;
     if (got < 0)
         return recv_failed(fd);
+    /* Also a read of nothing: TCP lets it wait for data, and so does this. */
     if (got == 0 || (size_t)got >= total || flags & MSG_PEEK)
         return got;
     iov_advance(&at, (size_t)got);

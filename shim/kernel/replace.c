@@ -58,6 +58,7 @@ static void copy_file_state(int from, int to)
 
 int socket_replace(int fd)
 {
+    static const struct linger abort_on_close = {1, 0};
     struct sockaddr_storage name;
     socklen_t name_len = sizeof name;
     struct fd_info *info = fd_info(fd);
@@ -72,6 +73,8 @@ int socket_replace(int fd)
     params_apply(fresh);
     copy_options(fd, fresh);
     copy_file_state(fd, fresh);
+    /* What TCP's disconnect says to the other end: a reset. */
+    libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_on_close, sizeof abort_on_close);
     if (libc.dup3(fresh, fd, fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0) {
         int error = errno;
 
@@ -80,7 +83,7 @@ int socket_replace(int fd)
         return -1;
     }
     libc.close(fresh);
-    info->flags &= FDF_BOUND | FDF_TOS;
+    info->flags &= FDF_BOUND | FDF_INHERIT;
     info->pending = 0;
     info->chunk = 0;
     memset(&info->peer, 0, sizeof info->peer);

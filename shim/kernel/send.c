@@ -208,7 +208,7 @@ ssize_t kernel_write(int fd, const void *buf, size_t len)
 {
     if (__builtin_expect(fd_sealed(), 0) && len)
         return write_sandboxed(fd, buf, len);
-    return len ? send_buffer(fd, buf, len, 0) : 0;
+    return send_buffer(fd, buf, len, 0);
 }
 
 ssize_t kernel_writev(int fd, const struct iovec *iov, int count)
@@ -235,7 +235,11 @@ ssize_t kernel_send(int fd, const void *buf, size_t len, int flags)
 /* TCP ignores the address, except where it means "connect, and send along". */
 static int fast_open(int fd, const struct sockaddr *addr, socklen_t len, int flags)
 {
-    if (!(flags & MSG_FASTOPEN) || !addr || fd_kind(fd) != FD_IDLE)
+    if (addr && len > sizeof(struct sockaddr_storage)) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (!(flags & MSG_FASTOPEN) || !addr)
         return 0;
     return kernel_connect(fd, addr, len);
 }

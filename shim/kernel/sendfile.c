@@ -22,8 +22,8 @@ static ssize_t send_bytes(int fd, const void *from, size_t len)
     return stream_send(fd, &iov, 1, 0);
 }
 
-/* Up to len bytes at offset; -2: cannot be mapped. */
-static ssize_t send_mapped(int fd, int in_fd, off_t offset, size_t len)
+/* Up to *len bytes at offset, which it cuts to what it tries; -2: cannot be mapped. */
+static ssize_t send_mapped(int fd, int in_fd, off_t offset, size_t *len)
 {
     off_t page = sysconf(_SC_PAGESIZE);
     off_t start = offset / page * page;
@@ -31,32 +31,36 @@ static ssize_t send_mapped(int fd, int in_fd, off_t offset, size_t len)
     char *map;
     ssize_t sent;
 
-    if (len > WINDOW - before)
-        len = WINDOW - before;
-    map = mmap(NULL, before + len, PROT_READ, MAP_SHARED, in_fd, start);
+    if (*len > WINDOW - before)
+        *len = WINDOW - before;
+    map = mmap(NULL, before + *len, PROT_READ, MAP_SHARED, in_fd, start);
     if (map == MAP_FAILED)
         return -2;
-    sent = send_bytes(fd, map + before, len);
+    sent = send_bytes(fd, map + before, *len);
 
     int error = errno;
 
-    munmap(map, before + len);
+    munmap(map, before + *len);
     errno = error;
     return sent;
 }
 
-static ssize_t send_copied(int fd, int in_fd, off_t offset, size_t len)
+/* The same through a buffer, for files of the kernel's that have no pages. */
+static ssize_t send_copied(int fd, int in_fd, off_t offset, size_t *len)
 {
     char buffer[BUFFER];
-    ssize_t n = pread(in_fd, buffer, len < sizeof buffer ? len : sizeof buffer, offset);
+    ssize_t n = pread(in_fd, buffer, *len < sizeof buffer ? *len : sizeof buffer, offset);
 
-    return n > 0 ? send_bytes(fd, buffer, (size_t)n) : n;
+    if (n <= 0)
+        return n;
+    *len = (size_t)n;
+    return send_bytes(fd, buffer, (size_t)n);
 }
 
 static ssize_t send_range(int fd, int in_fd, off_t offset, size_t count)
 {
     struct stat file;
-    bool mappable = fstat(in_fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_size > 0;
+    bool mappable = fstat(in_fd, &file) == 0 && file.st_size > 0;
     size_t done = 0;
 
     while (done < count) {
@@ -69,30 +73,33 @@ static ssize_t send_range(int fd, int in_fd, off_t offset, size_t count)
                 break;
             if ((off_t)len > file.st_size - at)
                 len = (size_t)(file.st_size - at);
-            n = send_mapped(fd, in_fd, at, len);
+            n = send_mapped(fd, in_fd, at, &len);
         }
         if (n == -2)
-            n = send_copied(fd, in_fd, at, len);
+            n = send_copied(fd, in_fd, at, &len);
         if (n < 0 && !done)
             return -1;
         if (n <= 0)
             break;
         done += (size_t)n;
-        /* A short write in the middle: no room, or a signal. What is sent is what counts. */
-        if ((size_t)n < (len < BUFFER ? len : BUFFER))
-            break;
+        if ((size_t)n < len)
+            break; /* no room, or a signal: what is sent is what counts */
     }
     return (ssize_t)done;
 }
 
 ssize_t kernel_sendfile(int fd, int in_fd, off_t *offset, size_t count)
 {
-    off_t from = offset ? *offset : lseek(in_fd, 0, SEEK_CUR);
+    struct stat file;
+    off_t from;
     ssize_t sent;
 
-    /* Pipes, write-only or bad input: the kernel knows the right error. */
-    if (from < 0 || !count || (libc.fcntl(in_fd, F_GETFL, NULL) & O_ACCMODE) == O_WRONLY)
+    /* Nothing at all first: the kernel checks the arguments, and knows the right errors. */
+    if (libc.sendfile(fd, in_fd, offset, 0) < 0)
+        return -1;
+    if (!count || fstat(in_fd, &file) < 0 || !S_ISREG(file.st_mode))
         return libc.sendfile(fd, in_fd, offset, count);
+    from = offset ? *offset : lseek(in_fd, 0, SEEK_CUR);
     sent = send_range(fd, in_fd, from, count < INT32_MAX ? count : INT32_MAX & ~4095);
     if (sent > 0 && offset)
         *offset = from + sent;

@@ -32,7 +32,7 @@ static int get_buffer(int fd, int name, uint32_t seen, void *value, socklen_t *l
 {
     int size = (int)seen;
 
-    return seen ? answer(&size, sizeof size, value, len)
+    return seen ? answer(fd, &size, sizeof size, value, len)
                 : libc.getsockopt(fd, SOL_SOCKET, name, value, len);
 }
 
@@ -53,7 +53,7 @@ static int get_error(int fd, void *value, socklen_t *len)
         if (error && kind == FD_OPEN)
             reset_seen(fd);
     }
-    return answer(&error, sizeof error, value, len);
+    return answer(fd, &error, sizeof error, value, len);
 }
 
 static int get_socket_option(int fd, int name, void *value, socklen_t *len)
@@ -62,7 +62,7 @@ static int get_socket_option(int fd, int name, void *value, socklen_t *len)
 
     switch (name) {
     case SO_PROTOCOL:
-        return answer(&tcp, sizeof tcp, value, len);
+        return answer(fd, &tcp, sizeof tcp, value, len);
     case SO_ERROR:
         return get_error(fd, value, len);
     case SO_SNDBUF:
@@ -116,6 +116,9 @@ static int set_socket_option(int fd, int name, const void *value, socklen_t len)
         if (result == 0)
             tcpopts_keepalive(fd);
         return result;
+    case SO_PRIORITY:
+        info->flags |= FDF_INHERIT;
+        return libc.setsockopt(fd, SOL_SOCKET, name, value, len);
     default:
         return libc.setsockopt(fd, SOL_SOCKET, name, value, len);
     }
@@ -133,8 +136,8 @@ int kernel_setsockopt(int fd, int level, int name, const void *value, socklen_t 
         errno = ENOPROTOOPT;
         return -1;
     }
-    if ((level == IPPROTO_IP && name == IP_TOS) || (level == IPPROTO_IPV6 && name == IPV6_TCLASS))
-        info->flags |= FDF_TOS;
+    if (level == IPPROTO_IP || level == IPPROTO_IPV6)
+        info->flags |= FDF_INHERIT;
     if ((level == IPPROTO_IP && name == IP_RECVERR) ||
         (level == IPPROTO_IPV6 && name == IPV6_RECVERR))
         info->flags &= (uint16_t)~FDF_RECVERR_OURS; /* the program's now: leave it as it wants */
@@ -152,6 +155,8 @@ static int readable(int fd, int *count)
         errno = EINVAL;
         return -1;
     }
+    if (check_writable(fd, count) < 0)
+        return -1;
     *count = 0;
     return 0;
 }
@@ -168,6 +173,8 @@ static int unsent(int fd, int *count)
     }
     if (libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len) < 0)
         return -1;
+    if (check_writable(fd, count) < 0)
+        return -1;
     *count = (int)memory[SK_MEMINFO_WMEM_QUEUED];
     return 0;
 }
@@ -181,6 +188,8 @@ int kernel_ioctl(int fd, unsigned long request, void *arg)
     case SIOCOUTQNSD:
         return unsent(fd, arg);
     case SIOCATMARK:
+        if (check_writable(fd, arg) < 0)
+            return -1;
         *(int *)arg = 0; /* there is no urgent data to be at */
         return 0;
     default:

@@ -40,7 +40,8 @@ static uint32_t ticks_to_us(uint32_t ticks)
 
     if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) < 0)
         return ticks * 1000;
-    return (uint32_t)((uint64_t)ticks * (uint64_t)tick.tv_nsec / 1000);
+    /* Below a tick is not nothing: zero would say "no sample yet". */
+    return ticks ? (uint32_t)((uint64_t)ticks * (uint64_t)tick.tv_nsec / 1000) : 1;
 }
 
 static void from_status(struct tcp_info *info, const struct sctp_status *status)
@@ -94,6 +95,8 @@ int tcpinfo_get(int fd, void *value, socklen_t *len)
         info.tcpi_state = LISTEN;
     } else if (fd_kind(fd) == FD_CONNECTING) {
         info.tcpi_state = SYN_SENT;
+    } else if (fd_kind(fd) == FD_OPEN && !(fd_info(fd)->flags & FDF_RESET)) {
+        info.tcpi_state = CLOSE_WAIT; /* the association went with the peer's close */
     }
-    return answer(&info, sizeof info, value, len);
+    return answer(fd, &info, sizeof info, value, len);
 }

@@ -16,7 +16,7 @@
 #endif
 
 enum slot {
-#define TCPOPT(name, kind, apply) SLOT_##name,
+#define TCPOPT(name, kind, allowed, apply) SLOT_##name,
 #define TCPREFUSE(name, error)
 #include "tcpopts.def"
     SLOTS
@@ -27,6 +27,31 @@ _Static_assert((int)SLOTS <= (int)FD_TCPOPTS, "struct fd_info needs more slots")
 enum kind { BOOL, ASK };
 
 typedef void apply_function(int fd, int value);
+typedef bool allowed_function(int fd, int value);
+
+/* In which states TCP takes a value; EINVAL in the others. */
+static bool always(int fd, int value)
+{
+    (void)fd;
+    (void)value;
+    return true;
+}
+
+static bool closed(int fd, int value)
+{
+    (void)value;
+    return fd_kind(fd) == FD_IDLE;
+}
+
+static bool passive(int fd, int value)
+{
+    return closed(fd, value) || fd_kind(fd) == FD_LISTENING;
+}
+
+static bool nonzero_or_closed(int fd, int value)
+{
+    return value || closed(fd, value);
+}
 
 /* The value in force, as getsockopt shows it: the program's, or TCP's default. */
 static int current(int fd, int name);
@@ -113,9 +138,10 @@ static void none(int fd, int value)
 static const struct {
     int name;
     enum kind kind;
+    allowed_function *allowed;
     apply_function *apply;
 } kept[] = {
-#define TCPOPT(name, kind, apply) {name, kind, apply},
+#define TCPOPT(name, kind, allowed, apply) {name, kind, allowed, apply},
 #define TCPREFUSE(name, error)
 #include "tcpopts.def"
 };
@@ -124,7 +150,7 @@ static const struct {
 static int refusal(int name)
 {
     switch (name) {
-#define TCPOPT(name, kind, apply)
+#define TCPOPT(name, kind, allowed, apply)
 #define TCPREFUSE(name, error)                                                                     \
     case name:                                                                                     \
         return error;
@@ -215,13 +241,15 @@ static int remember(int fd, int slot, const void *value, socklen_t len)
     socklen_t size = sizeof made;
 
     if (kept[slot].kind == BOOL) {
-        if (len < sizeof made) {
-            errno = EINVAL;
+        if (check_readable(fd, value, len) < 0)
             return -1;
-        }
         memcpy(&made, value, sizeof made);
         made = made != 0;
     } else if (try(fd, kept[slot].name, value, len, &made, &size) < 0) {
+        return -1;
+    }
+    if (!kept[slot].allowed(fd, made)) {
+        errno = EINVAL;
         return -1;
     }
     info->tcpopts[slot] = made;
@@ -237,7 +265,9 @@ int tcpopts_set(int fd, int name, const void *value, socklen_t len)
     int slot = slot_of(name);
 
     if (refusal(name)) {
-        errno = refusal(name);
+        /* What TCP itself refuses, it refuses for its own reason. */
+        if (try(fd, name, value, len, made, &made_len) == 0)
+            errno = refusal(name);
         return -1;
     }
     if (name == TCP_CONGESTION)
@@ -247,7 +277,7 @@ int tcpopts_set(int fd, int name, const void *value, socklen_t len)
     return try(fd, name, value, len, made, &made_len);
 }
 
-int answer(const void *from, size_t size, void *value, socklen_t *len)
+int answer(int fd, const void *from, size_t size, void *value, socklen_t *len)
 {
     if ((int)*len < 0) {
         errno = EINVAL;
@@ -255,6 +285,8 @@ int answer(const void *from, size_t size, void *value, socklen_t *len)
     }
     if (size < *len)
         *len = (socklen_t)size;
+    if (*len && check_writable(fd, value) < 0)
+        return -1;
     memcpy(value, from, *len);
     return 0;
 }
@@ -263,12 +295,11 @@ int answer(const void *from, size_t size, void *value, socklen_t *len)
 static int get_maxseg(int fd, void *value, socklen_t *len)
 {
     struct sctp_status status;
-    int size;
+    int size = current(fd, TCP_MAXSEG);
 
-    if (sctp_get(fd, SCTP_STATUS, &status, sizeof status) < 0)
-        return ask(fd, TCP_MAXSEG, value, len);
-    size = (int)status.sstat_fragmentation_point;
-    return answer(&size, sizeof size, value, len);
+    if (sctp_get(fd, SCTP_STATUS, &status, sizeof status) == 0)
+        size = (int)status.sstat_fragmentation_point;
+    return answer(fd, &size, sizeof size, value, len);
 }
 
 int tcpopts_get(int fd, int name, void *value, socklen_t *len)
@@ -285,8 +316,8 @@ int tcpopts_get(int fd, int name, void *value, socklen_t *len)
     if (name == TCP_MAXSEG)
         return get_maxseg(fd, value, len);
     if (name == TCP_CONGESTION && info->congestion[0])
-        return answer(info->congestion, sizeof info->congestion, value, len);
+        return answer(fd, info->congestion, sizeof info->congestion, value, len);
     if (slot >= 0 && info->tcpopts_set & 1u << slot)
-        return answer(&info->tcpopts[slot], sizeof(int), value, len);
+        return answer(fd, &info->tcpopts[slot], sizeof(int), value, len);
     return ask(fd, name, value, len);
 }
