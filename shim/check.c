@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 3000, LABEL = 24 };
+enum { PATIENCE_MS = 3000, LABEL = 28 };
 
 static const char *error_name(int error)
 {
