@@ -40,6 +40,7 @@ enum {
     FDF_INHERIT = 1 << 3,       /* the program set an option that accepted fds get by our hand */
     FDF_PEER_GONE = 1 << 4,     /* one write after the peer's close has been swallowed, as by TCP */
     FDF_RESET = 1 << 5,         /* a reset was seen */
+    FDF_PEER_NAME = 1 << 6,     /* getpeername() says peer: connect() went to another address */
 };
 
 /* Socket state that has no home in the kernel. Written by whoever owns the call at hand. */
@@ -57,7 +58,7 @@ struct fd_info {
         struct sockaddr any;
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
-    } peer; /* accept()'s answer, for getpeername() after an early close; AF_UNSPEC: none */
+    } peer; /* what getpeername() says when the kernel cannot; AF_UNSPEC: nothing */
 };
 
 extern _Atomic uint8_t fd_kinds[FD_TABLE];

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The active side: connect() and the life of a connect that is under way. */
 #include <errno.h>
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -249,11 +251,43 @@ static int route_error(const union address *to, socklen_t len)
 
     if (probe < 0)
         return 0;
-    set_int_option(probe, SOL_SOCKET, SO_BROADCAST, 1); /* its own refusal of those is not a route's */
     if (libc.connect(probe, &to->any, len) < 0)
         error = errno;
+    /* A broadcast address, or a route that prohibits: the first is refused to datagrams by default. */
+    if (error == EACCES && set_int_option(probe, SOL_SOCKET, SO_BROADCAST, 1) == 0 &&
+        libc.connect(probe, &to->any, len) == 0)
+        error = ENETUNREACH;
     libc.close(probe);
     return error;
+}
+
+/*
+ * All of 127/8 is this host, but SCTP's wildcard listeners answer only at addresses that an
+ * interface has, and of those there is 127.0.0.1. (Debian gives a host's own name 127.0.1.1.)
+ */
+static bool loopback_alias(const union address *to)
+{
+    uint32_t addr = ntohl(to->in.sin_addr.s_addr);
+
+    return to->any.sa_family == AF_INET && addr >> 24 == IN_LOOPBACKNET && addr != INADDR_LOOPBACK;
+}
+
+/* Is a socket bound to just this address and port? The kernel's list of endpoints tells. */
+static bool listens_there(const union address *to)
+{
+    char wanted[INET_ADDRSTRLEN + 2], port[8], line[512];
+    const unsigned char *a = (const unsigned char *)&to->in.sin_addr;
+    FILE *list = fopen("/proc/net/sctp/eps", "re");
+    bool found = false;
+
+    if (!list)
+        return true; /* cannot tell: leave the address as it is */
+    snprintf(wanted, sizeof wanted, " %u.%u.%u.%u ", a[0], a[1], a[2], a[3]);
+    snprintf(port, sizeof port, " %u ", ntohs(to->in.sin_port));
+    while (!found && fgets(line, sizeof line, list))
+        found = strstr(line, wanted) && strstr(line, port);
+    fclose(list);
+    return found;
 }
 
 static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
@@ -267,6 +301,11 @@ static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
     if (error) {
         errno = error;
         return -1;
+    }
+    if (loopback_alias(&to) && !listens_there(&to)) {
+        memcpy(&fd_info(fd)->peer, &to, len);
+        fd_info(fd)->flags |= FDF_PEER_NAME;
+        to.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     }
     /* The kernel still works on an attempt that has been reported as failed: leave it behind. */
     if (fd_kind(fd) == FD_STRANDED && socket_replace(fd) < 0)

@@ -69,8 +69,6 @@ static void inherit(int listener, int fd)
     } taken[] = {
         {IPPROTO_IP, IP_TOS},
         {IPPROTO_IPV6, IPV6_TCLASS},
-        {IPPROTO_IP, IP_MTU_DISCOVER},
-        {IPPROTO_IPV6, IPV6_V6ONLY},
     };
 
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {

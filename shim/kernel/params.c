@@ -94,6 +94,15 @@ bool params_marked(int fd)
            (own.ssb_adaptation_ind & ADAPTATION_MASK) == ADAPTATION_PREFIX;
 }
 
+/* The peer may grant fewer streams than we asked for; a write on one beyond fails. */
+static void use_stream_zero(int fd, unsigned granted)
+{
+    struct sctp_sndinfo send = {.snd_ppid = htonl(options.ppid)};
+
+    log_warn_once("STREAM=%u, but the peer takes %u streams: using stream 0", options.stream, granted);
+    set(fd, SCTP_DEFAULT_SNDINFO, "STREAM", &send, sizeof send);
+}
+
 void params_tune(int fd, const struct sctp_status *status)
 {
     uint32_t third = status->sstat_rwnd / 3;
@@ -102,6 +111,8 @@ void params_tune(int fd, const struct sctp_status *status)
     fd_info(fd)->chunk = third >= options.chunk    ? options.chunk
                          : third > SMALLEST_CHUNK ? third
                                                    : SMALLEST_CHUNK;
+    if (options.stream >= status->sstat_outstrms)
+        use_stream_zero(fd, status->sstat_outstrms);
     if (status->sstat_primary.spinfo_mtu <= LARGEST_PATH_MTU)
         return;
 

@@ -174,8 +174,8 @@ ssize_t stream_send(int fd, const struct iovec *iov, size_t count, int flags)
         errno = EOPNOTSUPP;
         return -1;
     }
-    if (!total)
-        return 0;
+    if (!total) /* a message that SCTP cannot send; TCP still says whether anybody would get it */
+        return fd_info(fd)->flags & (FDF_PEER_GONE | FDF_RESET) ? broken_pipe(flags) : 0;
     /* SCTP would hold MSG_MORE's data until the next send, for ever; TCP for 200 ms at most. */
     return send_stream(fd, iov, count, total, flags & ~(MSG_MORE | MSG_ZEROCOPY));
 }

@@ -71,7 +71,7 @@ int kernel_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
     int result = libc.getpeername(fd, addr, len);
     socklen_t size;
 
-    if (result == 0 || errno != ENOTCONN)
+    if (result == 0 ? !(info->flags & FDF_PEER_NAME) : errno != ENOTCONN)
         return result;
     /* The association ends with the peer's close, TCP's connection only with ours too. */
     if (info->peer.any.sa_family == AF_UNSPEC || info->flags & FDF_RESET)

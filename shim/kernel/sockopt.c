@@ -88,6 +88,8 @@ int kernel_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
     if (!value || !len)
         return libc.getsockopt(fd, level, name, value, len);
+    if ((level == IPPROTO_TCP || level == SOL_SOCKET) && check_readable(fd, len, sizeof *len) < 0)
+        return -1;
     if (level == IPPROTO_TCP)
         return tcpopts_get(fd, name, value, len);
     if (level == SOL_SOCKET)
@@ -144,11 +146,30 @@ int kernel_setsockopt(int fd, int level, int name, const void *value, socklen_t 
     return libc.setsockopt(fd, level, name, value, len);
 }
 
-/* Bytes readable at once at least: SCTP counts the first message only. */
+/* What the kernel's bookkeeping holds; 0 on failure. SK_MEMINFO_* of linux/sock_diag.h. */
+static uint32_t memory_used(int fd, int what)
+{
+    uint32_t memory[SK_MEMINFO_VARS] = {0};
+    socklen_t len = sizeof memory;
+
+    return libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len) < 0 ? 0 : memory[what];
+}
+
+/*
+ * SCTP counts the first message only. Too few is not harmless: nginx takes bytes beyond FIONREAD's
+ * answer for newly arrived ones and waits for their edge. Who reads without blocking is given the
+ * kernel's upper bound, which no read relies on; who blocks might wait for bytes that never come.
+ */
 static int readable(int fd, int *count)
 {
-    if (libc.ioctl(fd, FIONREAD, count) == 0)
+    if (libc.ioctl(fd, FIONREAD, count) == 0) {
+        uint32_t bound = *count > 0 && is_nonblocking(fd) ? memory_used(fd, SK_MEMINFO_RMEM_ALLOC)
+                                                          : 0;
+
+        if (bound > (uint32_t)*count && bound <= INT32_MAX)
+            *count = (int)bound;
         return 0;
+    }
     if (errno != ENOTCONN)
         return -1;
     if (fd_kind(fd) == FD_LISTENING) {
@@ -164,18 +185,13 @@ static int readable(int fd, int *count)
 /* Bytes not yet acknowledged, with the kernel's bookkeeping; 0 means 0. */
 static int unsent(int fd, int *count)
 {
-    uint32_t memory[SK_MEMINFO_VARS] = {0};
-    socklen_t len = sizeof memory;
-
     if (fd_kind(fd) == FD_LISTENING) {
         errno = EINVAL;
         return -1;
     }
-    if (libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &len) < 0)
-        return -1;
     if (check_writable(fd, count) < 0)
         return -1;
-    *count = (int)memory[SK_MEMINFO_WMEM_QUEUED];
+    *count = (int)memory_used(fd, SK_MEMINFO_WMEM_QUEUED);
     return 0;
 }
 
