@@ -63,7 +63,8 @@ docs: docs/hooks.md $(B)/sctpshim-tool
 	$(B)/sctpshim-tool options --man | sed -i -e '/BEGIN OPTIONS/r /dev/stdin' \
 	    -e '/BEGIN OPTIONS/,/END OPTIONS/{//!d}' docs/sctpshim.conf.5
 
-# ---- Tests. Those that need SCTP run where the kernel has it, else in a guest (tests/vm/run). ----
+# ---- Tests. Those that need SCTP run where the kernel has it, else in a guest (tests/vm/run), ----
+# ---- which has tests of its own.                                                              ----
 
 PYTEST     := /usr/bin/python3 -m pytest -q -p no:cacheprovider
 UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
@@ -82,7 +83,8 @@ test-programs: $(UNIT_TESTS) $(PROGRAMS)
 
 check: all test-programs
 	@set -e; for test in $(UNIT_TESTS); do echo "$$test"; $$test; done
-	tests/vm/run -t 1000 $(PYTEST) tests
+	$(PYTEST) tests/vm
+	tests/vm/run -t 1000 $(PYTEST) --ignore=tests/vm tests
 
 check-all: check
 	$(MAKE) B=$(B)/clang CC=clang all
