@@ -7,6 +7,7 @@ Runs over whatever the process's sockets are: plain TCP, or SCTP when the librar
 
 import argparse
 import fnmatch
+import gc
 import json
 import os
 import resource
@@ -52,72 +53,85 @@ def child(item, sink):
         os._exit(0)
 
 
-def collect(source, pid, limit):
-    """Read the child's records until it ends or LIMIT seconds pass; (records, how it ended)."""
-    text, end, status = b"", time.monotonic() + limit, None
-    while True:
-        left = end - time.monotonic()
-        if left <= 0:
-            break
-        ready, _, _ = select.select([source], [], [], min(left, 0.5))
-        if ready:
-            data = os.read(source, 65536)
-            text += data
-            if not data:
-                break
-        else:
-            done, status = os.waitpid(pid, os.WNOHANG)
-            if done:                                   # a grandchild holds the pipe open
-                break
-            status = None
-    late = time.monotonic() >= end
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    if status is None:
+class Job:
+    """One behaviour running in a child."""
+
+    def __init__(self, item, others):
+        self.item, self.text, self.begin = item, b"", time.monotonic()
+        self.source, sink = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self.source)
+            for other in others:
+                os.close(other.source)
+            child(item, sink)
+        os.close(sink)
+
+    def late(self):
+        return time.monotonic() >= self.begin + self.item.limit
+
+    def read(self):
+        """Take what the child wrote; True at its end."""
+        data = os.read(self.source, 65536)
+        self.text += data
+        return not data
+
+    def exited(self):
+        """True when the child is gone although something it started holds the pipe open."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def finish(self):
+        """End the child's whole process group and return the behaviour's result."""
+        late = self.late()
         try:
-            _, status = os.waitpid(pid, 0)
-        except ChildProcessError:
-            status = 0
-    os.set_blocking(source, False)
-    try:
-        while data := os.read(source, 65536):
-            text += data
-    except BlockingIOError:
-        pass
-    code = os.waitstatus_to_exitcode(status)
-    how = f"hung for {limit} s" if late else "" if code in (0, -signal.SIGKILL) else \
-        f"died of {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-    return [json.loads(line) for line in text.splitlines()], how
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        _, status = os.waitpid(self.pid, 0)
+        os.set_blocking(self.source, False)
+        try:
+            while not self.read():
+                pass
+        except BlockingIOError:
+            pass
+        os.close(self.source)
+        return self._result(late, os.waitstatus_to_exitcode(status))
+
+    def _result(self, late, code):
+        result = {"observations": {}, "sockets": {},
+                  "seconds": round(time.monotonic() - self.begin, 3)}
+        for record in map(json.loads, self.text.splitlines()):
+            if "label" in record:
+                result["observations"][record["label"]] = record["value"]
+            elif "proof" in record:
+                kind = record["proof"]
+                result["sockets"][kind] = result["sockets"].get(kind, 0) + 1
+            elif "skip" in record:
+                result["skipped"] = record["skip"]
+            elif "trouble" in record:
+                result["trouble"] = record["trouble"]
+        if late:
+            result["observations"]["ended"] = f"hung for {self.item.limit} s"
+        elif code not in (0, -signal.SIGKILL):
+            result["observations"]["ended"] = f"died of {signal.Signals(-code).name}" \
+                if code < 0 else f"exit status {code}"
+        return result
 
 
-def run(item):
-    """Run one behaviour; a dict with observations, proofs and the time it took."""
-    source, sink = os.pipe()
-    begin = time.monotonic()
+def run(names, width, report):
+    """Run the behaviours NAMES, at most WIDTH at a time; call REPORT with each result."""
+    waiting, running, results = list(reversed(names)), [], {}
     sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        os.close(source)
-        child(item, sink)
-    os.close(sink)
-    records, how = collect(source, pid, item.limit)
-    os.close(source)
-    result = {"observations": {}, "sockets": {}, "seconds": round(time.monotonic() - begin, 3)}
-    for record in records:
-        if "label" in record:
-            result["observations"][record["label"]] = record["value"]
-        elif "proof" in record:
-            kind = record["proof"]
-            result["sockets"][kind] = result["sockets"].get(kind, 0) + 1
-        elif "skip" in record:
-            result["skipped"] = record["skip"]
-        elif "trouble" in record:
-            result["trouble"] = record["trouble"]
-    if how:
-        result["observations"]["ended"] = how
-    return result
+    while waiting or running:
+        while waiting and len(running) < width:
+            running.append(Job(BEHAVIOURS[waiting.pop()], running))
+        ready, _, _ = select.select([job.source for job in running], [], [], 0.2)
+        for job in list(running):
+            if job.source in ready and job.read() or not ready and job.exited() or job.late():
+                running.remove(job)
+                results[job.item.name] = job.finish()
+                report(job.item.name, results[job.item.name])
+    return {name: results[name] for name in names}
 
 
 def chosen(patterns):
@@ -139,7 +153,7 @@ def show(name, result):
     if "skipped" in result:
         print(f"    skipped: {result['skipped']}")
     for label, value in result["observations"].items():
-        print(f"    {label}: {value if isinstance(value, str) else json.dumps(value)}")
+        print(f"    {label}: {json.dumps(value)}")
     if "trouble" in result:
         print("    " + result["trouble"].replace("\n", "\n    "))
 
@@ -149,6 +163,7 @@ def main():
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--list", action="store_true", help="print names and descriptions")
     parser.add_argument("--times", action="store_true", help="print only names and seconds")
+    parser.add_argument("-j", type=int, default=1, metavar="N", help="run N at the same time")
     parser.add_argument("names", nargs="*", help="names, themes or shell patterns")
     args = parser.parse_args()
     names = chosen(args.names)
@@ -156,13 +171,15 @@ def main():
         for name in names:
             print(f"{name:44} {BEHAVIOURS[name].about}")
         return
-    results = {}
-    for name in names:
-        results[name] = run(BEHAVIOURS[name])
+
+    def report(name, result):
         if args.times:
-            print(f"{results[name]['seconds']:7.3f} {name}")
+            print(f"{result['seconds']:7.3f} {name}", flush=True)
         elif not args.json:
-            show(name, results[name])
+            show(name, result)
+
+    gc.freeze()                      # children share these pages instead of copying them
+    results = run(names, max(1, args.j), report)
     if args.json:
         json.dump(results, sys.stdout, indent=1)
         print()

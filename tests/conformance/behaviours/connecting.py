@@ -10,7 +10,7 @@ import time
 
 import libc
 import network
-from harness import (LOCAL, Background, Signals, behaviour, closed_port, listener, pollfor,
+from harness import (LOCAL, Background, Signals, alarms, behaviour, closed_port, listener, pollfor,
                      pollnow, port_of, quiet, so_error, take, tcp, waited)
 
 SOL, TCP = socket.SOL_SOCKET, socket.IPPROTO_TCP
@@ -289,12 +289,12 @@ def made_nonblocking(t):
            "connection goes on in the background")
 def interrupted(t):
     client, where = held(blocking=True)
-    alarms = Signals(signal.SIGALRM)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    caught = Signals(signal.SIGALRM)
+    alarms(0.2)
     start = time.monotonic()
     t("connect", libc.connect(client.fileno(), where))
     t("time", waited(start, 0.2))
-    t("signals", alarms.seen())
+    t("signals", caught.some())
     lsock = release()
     t("poll", pollfor(client, 4))
     t("so_error", so_error(client))
@@ -302,12 +302,13 @@ def interrupted(t):
     t.prove(client, server)
 
 
-@behaviour("connecting.interrupted_connect_again", "after EINTR a second blocking connect waits for "
+@behaviour("connecting.interrupted_connect_again", "after EINTR a second blocking connect waits "
+           "for "
            "the first one's outcome")
 def interrupted_again(t):
     client, where = held(blocking=True)
     Signals(signal.SIGALRM)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    alarms(0.1)
     t("first", libc.connect(client.fileno(), where))
     second = Background(libc.connect, client.fileno(), where)
     t("waits", second.running(0.2))
@@ -320,8 +321,8 @@ def interrupted_again(t):
 @behaviour("connecting.interrupted_restart", "with SA_RESTART a signal does not end connect")
 def interrupted_restart(t):
     client, where = held(blocking=True)
-    alarms = Signals(signal.SIGALRM, restart=True)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    caught = Signals(signal.SIGALRM, restart=True)
+    alarms(0.1)
     pid = os.fork()
     if pid == 0:
         time.sleep(0.4)
@@ -330,7 +331,7 @@ def interrupted_restart(t):
         time.sleep(1)
         os._exit(0)
     t("connect", libc.connect(client.fileno(), where))
-    t("signals", alarms.seen())
+    t("signals", caught.some())
 
 
 @behaviour("connecting.sndtimeo", "SO_SNDTIMEO ends a blocking connect with EINPROGRESS")

@@ -53,12 +53,14 @@ def lowest_number(t):
     t("close twice", [libc.raw("close", second), libc.raw("close", second)])
 
 
-@behaviour("socket.bad_requests", "unknown protocols, families, types and flags fail with TCP's errno")
+@behaviour("socket.bad_requests", "unknown protocols, families, types and flags fail with TCP's "
+           "errno")
 def bad_requests(t):
     stream = socket.SOCK_STREAM
     for name, args in (("udp as stream", (2, stream, 17)), ("icmp as stream", (2, stream, 1)),
                        ("255 as stream", (2, stream, 255)), ("-1", (2, stream, -1)),
-                       ("tcp as dgram", (2, socket.SOCK_DGRAM, 6)), ("family 999", (999, stream, 0)),
+                       ("tcp as dgram", (2, socket.SOCK_DGRAM, 6)),
+                       ("family 999", (999, stream, 0)),
                        ("type 0", (2, 0, 0)), ("type 9", (2, 9, 0)),
                        ("flag 0x100", (2, stream | 0x100, 0)), ("seqpacket tcp", (2, 5, 6)),
                        ("rdm", (2, 4, 0)), ("unix protocol 6", (1, stream, 6))):
@@ -219,6 +221,7 @@ def bad_descriptors(t):
                 "writev": libc.writev(fd, [b"x"]), "readv": libc.readv(fd, [1])[0],
                 "sendfile": libc.sendfile(fd, fd, None, 1)[0],
                 "poll": libc.poll([(fd, 1)], 0)[0] if fd != -1 else libc.poll([(fd, 1)], 0),
-                "dup": libc.raw("dup", fd) if fd == -1 else "", "lseek": libc.raw("lseek", fd, 0, 0),
+                "dup": libc.raw("dup", fd) if fd == -1 else "",
+                "lseek": libc.raw("lseek", fd, 0, 0),
             })
     t("port", port_of(listener()) > 0)

@@ -25,7 +25,8 @@ def fionbio(t):
     t("blocking recv", libc.recv(fd, 10))
 
 
-@behaviour("ioctl.outq", "SIOCOUTQ: 0 when idle, above 0 when the peer does not read, 0 when it did")
+@behaviour("ioctl.outq", "SIOCOUTQ: 0 when idle, above 0 when the peer does not read, 0 when it "
+           "did")
 def outq(t):
     client, server = pair(t)
     t("idle", libc.ioctl_int(client.fileno(), SIOCOUTQ))

@@ -349,7 +349,8 @@ def reuseport(t):
     t("both", all(counts))
 
 
-@behaviour("listen.v6_wildcard", "an IPv6 wildcard listener takes IPv4 clients, as mapped addresses")
+@behaviour("listen.v6_wildcard", "an IPv6 wildcard listener takes IPv4 clients, as mapped "
+           "addresses")
 def v6_wildcard(t):
     lsock, four, six = listener("::"), tcp(), tcp(socket.AF_INET6)
     t("v4", libc.connect(four.fileno(), (LOCAL, port_of(lsock))))

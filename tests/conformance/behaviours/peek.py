@@ -7,8 +7,8 @@ import struct
 import time
 
 import libc
-from harness import (FIONREAD, Background, Signals, behaviour, pair, pattern, pollfor, pollnow,
-                     send_each, settle, take, waited)
+from harness import (FIONREAD, Background, Signals, alarms, behaviour, pair, pattern, pollfor,
+                     pollnow, send_each, settle, take, waited)
 
 SOL = socket.SOL_SOCKET
 PEEK, WAITALL, DONTWAIT = socket.MSG_PEEK, socket.MSG_WAITALL, socket.MSG_DONTWAIT
@@ -167,16 +167,16 @@ def waitall_timeout(t):
 @behaviour("waitall.signal", "a signal ends MSG_WAITALL with the part, EINTR when there is none")
 def waitall_signal(t):
     client, server = pair(t)
-    alarms = Signals(signal.SIGALRM)
+    caught = Signals(signal.SIGALRM)
     send_each(client, [b"part"])
-    signal.setitimer(signal.ITIMER_REAL, 0.15)
+    alarms(0.15)
     t("recv", libc.recv(server.fileno(), 100, WAITALL))
-    t("signals", alarms.seen())
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    t("signals", caught.some())
+    alarms(0.1)
     t("then", libc.recv(server.fileno(), 100, WAITALL)[0])
     Signals(signal.SIGALRM, restart=True)
     send_each(client, [b"rest"])
-    signal.setitimer(signal.ITIMER_REAL, 0.15)
+    alarms(0.15)
     t("restart", libc.recv(server.fileno(), 100, WAITALL))
 
 

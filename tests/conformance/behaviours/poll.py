@@ -9,8 +9,8 @@ import socket
 import time
 
 import libc
-from harness import (LOCAL, Background, Signals, behaviour, bits, fill, listener, pair, pollfor,
-                     pollnow, send_each, take, tcp, waited)
+from harness import (LOCAL, Background, Signals, alarms, behaviour, bits, fill, listener, pair,
+                     pollfor, pollnow, send_each, take, tcp, waited)
 
 ALL = 1 | 2 | 4 | 0x2000
 
@@ -127,10 +127,10 @@ def interrupted(t):
     client, _ = pair(t)
     for restart in (False, True):
         Signals(signal.SIGALRM, restart)
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        alarms(0.1)
         t(f"poll {restart}", libc.poll([(client.fileno(), 1)], 2000)[0])
     array = (libc.Pollfd * 1)(libc.Pollfd(client.fileno(), 1, 0))
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    alarms(0.1)
     t("ppoll", libc.raw("ppoll", array, 1, None, None))
 
 
@@ -257,7 +257,7 @@ def epoll_interrupted(t):
     poller = select.epoll()
     poller.register(client, select.EPOLLIN)
     Signals(signal.SIGALRM, restart=True)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    alarms(0.1)
     room = ctypes.create_string_buffer(120)
     wait = libc.LIBC.epoll_wait
     ctypes.set_errno(0)
@@ -334,5 +334,5 @@ def server_loop(t):
             except BlockingIOError:
                 pass
             poller.modify(fd, select.EPOLLIN | (select.EPOLLOUT if queued[fd] else 0))
-    t("ended", ended)
+    t("served to the end", ended)
     t("good", [client.result() for client in clients])

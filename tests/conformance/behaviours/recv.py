@@ -9,8 +9,8 @@ import struct
 import time
 
 import libc
-from harness import (FIONREAD, Background, Signals, behaviour, fresh, listener, nodelay, pair,
-                     pattern, pollfor, pollnow, quiet, send_each, settle, take, tcp, waited)
+from harness import (FIONREAD, Background, Signals, alarms, behaviour, fresh, listener, nodelay,
+                     pair, pattern, pollfor, pollnow, quiet, send_each, settle, take, tcp, waited)
 
 SOL = socket.SOL_SOCKET
 MB = 1 << 20
@@ -113,7 +113,8 @@ def edge_small_buffer(t):
     t("counts", counts)
 
 
-@behaviour("recv.edge_again", "edge-triggered: data after the drain makes a new edge; EPOLL_CTL_MOD "
+@behaviour("recv.edge_again", "edge-triggered: data after the drain makes a new edge; "
+           "EPOLL_CTL_MOD "
            "re-arms")
 def edge_again(t):
     client, server = pair(t)
@@ -233,19 +234,20 @@ def timeout_python(t):
     t.call("sendall", client.sendall, b"y" * (16 * MB))
 
 
-@behaviour("recv.interrupted", "a signal ends a waiting recv with EINTR; with SA_RESTART it waits on")
+@behaviour("recv.interrupted", "a signal ends a waiting recv with EINTR; with SA_RESTART it "
+           "waits on")
 def interrupted(t):
     client, server = pair(t)
-    alarms = Signals(signal.SIGALRM)
+    caught = Signals(signal.SIGALRM)
     for name, call in (("recv", libc.recv), ("read", libc.read)):
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        alarms(0.1)
         t(name, call(server.fileno(), 10)[0])
-        t(name + " signals", alarms.seen())
+        t(name + " signals", caught.some())
     again = Signals(signal.SIGALRM, restart=True)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    alarms(0.1)
     sending = Background(lambda: (time.sleep(0.3), client.sendall(b"later")))
     t("restart", libc.recv(server.fileno(), 10))
-    t("restart signals", again.seen())
+    t("restart signals", again.some())
     sending.result()
 
 
@@ -253,10 +255,10 @@ def interrupted(t):
 def interrupted_timeout(t):
     _, server = pair(t)
     server.setsockopt(SOL, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
-    alarms = Signals(signal.SIGALRM, restart=True)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    caught = Signals(signal.SIGALRM, restart=True)
+    alarms(0.1)
     t("recv", libc.recv(server.fileno(), 10)[0])
-    t("signals", alarms.seen())
+    t("signals", caught.some())
 
 
 @behaviour("recv.unconnected", "receiving on sockets that are not connected: ENOTCONN")

@@ -7,8 +7,8 @@ import socket
 import tempfile
 
 import libc
-from harness import (Background, Signals, behaviour, fill, fresh, pair, pattern,
-                     quiet, send_each, share, take)
+from harness import (Background, Signals, alarms, behaviour, fill, fresh, pair, pattern, quiet,
+                     send_each, share, take)
 
 MB = 1 << 20
 
@@ -76,7 +76,8 @@ def proc_file(t):
         t("data", take(server, count) == expected)
 
 
-@behaviour("sendfile.nonblocking", "non-blocking: a part, then EAGAIN; the position tells the truth")
+@behaviour("sendfile.nonblocking", "non-blocking: a part, then EAGAIN; the position tells the "
+           "truth")
 def nonblocking(t):
     client, server = pair(t)
     client.setblocking(False)
@@ -123,7 +124,7 @@ def interrupted(t):
     data = pattern(12 * MB)
     source = file_of(data)
     Signals(signal.SIGALRM)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    alarms(0.2)
     sent, place = libc.sendfile(client.fileno(), source.fileno(), 0, len(data))
     t("count", share(sent, len(data)))
     t("offset", place == sent)

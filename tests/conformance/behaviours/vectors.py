@@ -8,8 +8,8 @@ import struct
 import time
 
 import libc
-from harness import (Background, Signals, behaviour, nodelay, pair, pattern, pollfor, quiet, send_each,
-                     settle, share, take, waited)
+from harness import (Background, Signals, alarms, behaviour, nodelay, pair, pattern, pollfor, quiet,
+                     send_each, settle, share, take, waited)
 
 SOL = socket.SOL_SOCKET
 
@@ -47,7 +47,8 @@ def count_limits(t):
 @behaviour("vectors.large", "writev of 3 MB in parts of every size arrives unchanged")
 def large(t):
     client, server = pair(t)
-    parts = [pattern(size, size) for size in (1, 100000, 7, 0, 1000000, 4096, 65536, 33333, 2000000)]
+    parts = [pattern(size, size)
+             for size in (1, 100000, 7, 0, 1000000, 4096, 65536, 33333, 2000000)]
     whole = b"".join(parts)
     reading = Background(take, server, len(whole))
     t("writev", libc.writev(client.fileno(), parts))
@@ -71,7 +72,8 @@ def readv(t):
     t("nothing wanted", libc.readv(server.fileno(), [0, 0]))
 
 
-@behaviour("vectors.preadv2", "preadv2 and pwritev2 at offset -1 stream; pread and pwrite do not seek")
+@behaviour("vectors.preadv2", "preadv2 and pwritev2 at offset -1 stream; pread and pwrite do not "
+           "seek")
 def preadv2(t):
     client, server = pair(t)
     array, keep = libc.iovec([b"hello", b" world"])
@@ -209,7 +211,7 @@ def writev_interrupted(t):
     client, server = pair(t)
     data = pattern(12 << 20)
     Signals(signal.SIGALRM)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    alarms(0.2)
     sent = libc.writev(client.fileno(), [data[:1000], data[1000:]])
     t("writev", share(sent, len(data)))
     t("data", take(server, sent) == data[:sent])
