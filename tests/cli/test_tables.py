@@ -23,7 +23,7 @@ def test_options_lists_every_row(run, top):
     assert [line.split()[:2] for line in lines[1:]] == [
         [name.lower(), f"SCTPSHIM_{name}"] for name in names]
     chunk = next(line for line in lines if line.startswith("chunk"))
-    assert re.fullmatch(r"chunk +SCTPSHIM_CHUNK +32k +bytes +most bytes of one message; .*", chunk)
+    assert re.fullmatch(r"chunk +SCTPSHIM_CHUNK +64k +bytes +most bytes of one message; .*", chunk)
 
 
 def test_sample_configuration_agrees_with_the_table(run, top):
