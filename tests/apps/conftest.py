@@ -19,7 +19,7 @@ from programs import MB                                                      # n
 PAYLOAD = 64 * MB
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def own_network():
     """A network namespace of the suite's own, so that its counters are; as root only."""
     with evidence.own_network() if os.geteuid() == 0 else contextlib.nullcontext():

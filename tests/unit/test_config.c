@@ -238,7 +238,7 @@ static void a_broken_relation_keeps_the_lower_value(void **state)
     assert_int_equal(parsed.ppid, 1);
     expect("stream = 10\n", "f.conf:1: stream: expected less than ostreams (10), got '10'\n");
     assert_int_equal(parsed.stream, 0);
-    expect("\nsndbuf = 16k\n", "f.conf:2: sndbuf: expected at least chunk (32k), got '16k'\n");
+    expect("\nsndbuf = 16k\n", "f.conf:2: sndbuf: expected at least chunk (64k), got '16k'\n");
     assert_int_equal(parsed.sndbuf, 1048576);
     expect("rto_max = 500\n",
            "f.conf:1: rto_max: expected at least rto_initial (1000), got '500'\n");

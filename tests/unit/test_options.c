@@ -53,7 +53,7 @@ static void defaults_are_the_documented_ones(void **state)
     assert_int_equal(options_default.sack_freq, 2);
     assert_int_equal(options_default.sndbuf, 1048576);
     assert_int_equal(options_default.rcvbuf, 1048576);
-    assert_int_equal(options_default.chunk, 32768);
+    assert_int_equal(options_default.chunk, 65536);
     assert_int_equal(options_default.init_attempts, 6);
     assert_int_equal(options_default.init_timeout, 60000);
     assert_int_equal(options_default.rto_initial, 1000);
