@@ -63,10 +63,11 @@ docs: docs/hooks.md $(B)/sctpshim-tool
 	$(B)/sctpshim-tool options --man | sed -i -e '/BEGIN OPTIONS/r /dev/stdin' \
 	    -e '/BEGIN OPTIONS/,/END OPTIONS/{//!d}' docs/sctpshim.conf.5
 
-# ---- Tests. Those that need SCTP run where the kernel has it, else in a guest (tests/vm/run), ----
-# ---- which has tests of its own.                                                              ----
+# ---- Tests. Those that need SCTP run where the kernel has it, else in a guest (tests/vm/run). ----
+# ---- Those of the guest itself, and of what the guest would only slow down, run here.         ----
 
 PYTEST     := /usr/bin/python3 -m pytest -q -p no:cacheprovider
+HERE       := tests/vm tests/setup
 UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 PROGRAMS   := $(patsubst %.c,$(B)/%,$(wildcard tests/build/*.c tests/bench/*.c))
 
@@ -83,8 +84,8 @@ test-programs: $(UNIT_TESTS) $(PROGRAMS)
 
 check: all test-programs
 	@set -e; for test in $(UNIT_TESTS); do echo "$$test"; $$test; done
-	$(PYTEST) tests/vm
-	tests/vm/run -t 1000 $(PYTEST) --ignore=tests/vm tests
+	$(PYTEST) $(HERE)
+	tests/vm/run -t 1000 $(PYTEST) $(HERE:%=--ignore=%) tests
 
 check-all: check
 	$(MAKE) B=$(B)/clang CC=clang all
