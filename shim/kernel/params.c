@@ -103,14 +103,34 @@ static void use_stream_zero(int fd, unsigned granted)
     set(fd, SCTP_DEFAULT_SNDINFO, "STREAM", &send, sizeof send);
 }
 
+/*
+ * A message near the peer's window stalls it; a third leaves room for what is in flight. A message
+ * of whole packets saves the one that would carry a small rest.
+ */
+static uint32_t best_chunk(uint32_t window, uint32_t fragment)
+{
+    uint32_t third = window / 3;
+    uint32_t chunk = third < options.chunk ? third : options.chunk;
+
+    if (chunk < SMALLEST_CHUNK)
+        return SMALLEST_CHUNK;
+    return chunk > fragment && fragment ? chunk - chunk % fragment : chunk;
+}
+
+static uint32_t fragmentation_point(int fd)
+{
+    struct sctp_status status;
+
+    return sctp_get(fd, SCTP_STATUS, &status, sizeof status) < 0
+               ? 0
+               : (uint32_t)status.sstat_fragmentation_point;
+}
+
 void params_tune(int fd, const struct sctp_status *status)
 {
-    uint32_t third = status->sstat_rwnd / 3;
+    struct fd_info *info = fd_info(fd);
 
-    /* A message near the peer's window stalls it; a third leaves room for what is in flight. */
-    fd_info(fd)->chunk = third >= options.chunk    ? options.chunk
-                         : third > SMALLEST_CHUNK ? third
-                                                   : SMALLEST_CHUNK;
+    info->chunk = best_chunk(status->sstat_rwnd, (uint32_t)status->sstat_fragmentation_point);
     if (options.stream >= status->sstat_outstrms)
         use_stream_zero(fd, status->sstat_outstrms);
     if (status->sstat_primary.spinfo_mtu <= LARGEST_PATH_MTU)
@@ -122,4 +142,5 @@ void params_tune(int fd, const struct sctp_status *status)
     };
 
     set(fd, SCTP_PEER_ADDR_PARAMS, "the path MTU", &path, sizeof path);
+    info->chunk = best_chunk(status->sstat_rwnd, fragmentation_point(fd));
 }
