@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The active side: connect() and the life of a connect that is under way. */
 #include <errno.h>
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "internal.h"
 #include "kernel.h"
-
-union address {
-    struct sockaddr any;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-};
 
 /*
  * With IP_RECVERR an ICMP error ends a connect as it does in TCP; without it SCTP retries in
@@ -212,97 +205,19 @@ static int resume(int fd)
     return -1;
 }
 
-/*
- * Where TCP would go for this address. 0, or the errno it would give; *to and *len are what SCTP
- * understands.
- */
-static int translate(int fd, const struct sockaddr *addr, union address *to, socklen_t *len)
-{
-    enum { SIN6_LEN_RFC2133 = 24 }; /* TCP accepts sockaddr_in6 without its last field */
-    bool six = int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET) == AF_INET6;
-
-    if (*len < (six ? SIN6_LEN_RFC2133 : sizeof to->in))
-        return EINVAL;
-    memset(to, 0, sizeof *to);
-    memcpy(to, addr, *len < sizeof *to ? *len : sizeof *to);
-    *len = six ? sizeof to->in6 : sizeof to->in;
-    if (to->any.sa_family != (six ? AF_INET6 : AF_INET))
-        return EAFNOSUPPORT;
-    if (six) {
-        if (IN6_IS_ADDR_UNSPECIFIED(&to->in6.sin6_addr))
-            to->in6.sin6_addr = in6addr_loopback;
-        return IN6_IS_ADDR_MULTICAST(&to->in6.sin6_addr) ? ENETUNREACH : 0;
-    }
-    if (to->in.sin_addr.s_addr == INADDR_ANY)
-        to->in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (IN_MULTICAST(ntohl(to->in.sin_addr.s_addr)) || to->in.sin_addr.s_addr == INADDR_BROADCAST)
-        return ENETUNREACH;
-    return 0;
-}
-
-/*
- * SCTP keeps sending INIT where there is no route; TCP fails at once. A datagram socket's connect
- * is a route lookup and nothing else. 0, or the errno of the lookup.
- */
-static int route_error(const union address *to, socklen_t len)
-{
-    int probe = libc.socket(to->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
-    int error = 0;
-
-    if (probe < 0)
-        return 0;
-    if (libc.connect(probe, &to->any, len) < 0)
-        error = errno;
-    /* A broadcast address, or a route that prohibits: the first is refused to datagrams by default. */
-    if (error == EACCES && set_int_option(probe, SOL_SOCKET, SO_BROADCAST, 1) == 0 &&
-        libc.connect(probe, &to->any, len) == 0)
-        error = ENETUNREACH;
-    libc.close(probe);
-    return error;
-}
-
-/*
- * All of 127/8 is this host, but SCTP's wildcard listeners answer only at addresses that an
- * interface has, and of those there is 127.0.0.1. (Debian gives a host's own name 127.0.1.1.)
- */
-static bool loopback_alias(const union address *to)
-{
-    uint32_t addr = ntohl(to->in.sin_addr.s_addr);
-
-    return to->any.sa_family == AF_INET && addr >> 24 == IN_LOOPBACKNET && addr != INADDR_LOOPBACK;
-}
-
-/* Is a socket bound to just this address and port? The kernel's list of endpoints tells. */
-static bool listens_there(const union address *to)
-{
-    char wanted[INET_ADDRSTRLEN + 2], port[8], line[512];
-    const unsigned char *a = (const unsigned char *)&to->in.sin_addr;
-    FILE *list = fopen("/proc/net/sctp/eps", "re");
-    bool found = false;
-
-    if (!list)
-        return true; /* cannot tell: leave the address as it is */
-    snprintf(wanted, sizeof wanted, " %u.%u.%u.%u ", a[0], a[1], a[2], a[3]);
-    snprintf(port, sizeof port, " %u ", ntohs(to->in.sin_port));
-    while (!found && fgets(line, sizeof line, list))
-        found = strstr(line, wanted) && strstr(line, port);
-    fclose(list);
-    return found;
-}
-
 static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
 {
     union address to;
-    int error = translate(fd, addr, &to, &len);
+    int error = address_take(fd, addr, &len, &to);
     int result;
 
     if (!error)
-        error = route_error(&to, len);
+        error = address_reach(&to, len);
     if (error) {
         errno = error;
         return -1;
     }
-    if (loopback_alias(&to) && !listens_there(&to)) {
+    if (address_is_loopback_alias(&to)) {
         memcpy(&fd_info(fd)->peer, &to, len);
         fd_info(fd)->flags |= FDF_PEER_NAME;
         to.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -3,43 +3,34 @@
 #include <errno.h>
 #include <string.h>
 
+#include "address.h"
 #include "internal.h"
 #include "kernel.h"
 
-/* The addresses TCP takes, by its rules; the errno of its refusal, or 0. */
-static int check_address(int fd, struct sockaddr_storage *addr, socklen_t len)
+/* Old programs leave the family out; TCP lets them. */
+static void complete_family(struct sockaddr_in *to)
 {
-    enum { SIN6_LEN_RFC2133 = 24 };
-    const struct sockaddr_in *in = (struct sockaddr_in *)addr;
-
-    if (int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET) == AF_INET6) {
-        if (len < SIN6_LEN_RFC2133)
-            return EINVAL;
-        return addr->ss_family == AF_INET6 ? 0 : EAFNOSUPPORT;
-    }
-    if (len < sizeof *in)
-        return EINVAL;
-    if (addr->ss_family == AF_UNSPEC && in->sin_addr.s_addr == INADDR_ANY)
-        addr->ss_family = AF_INET; /* old programs leave the family out */
-    return addr->ss_family == AF_INET ? 0 : EAFNOSUPPORT;
+    if (to->sin_family == AF_UNSPEC && to->sin_addr.s_addr == INADDR_ANY)
+        to->sin_family = AF_INET;
 }
 
 int kernel_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    struct sockaddr_storage to = {0};
+    struct sockaddr_storage from = {0};
+    union address to;
     int error, result;
 
-    if (len < sizeof addr->sa_family || len > sizeof to || check_readable(fd, addr, sizeof(int)) < 0)
+    if (len < sizeof addr->sa_family || len > sizeof from ||
+        check_readable(fd, addr, sizeof(int)) < 0)
         return libc.bind(fd, addr, len); /* the kernel has the right error for it */
-    memcpy(&to, addr, len);
-    error = check_address(fd, &to, len);
+    memcpy(&from, addr, len);
+    complete_family((struct sockaddr_in *)&from);
+    error = address_take(fd, (struct sockaddr *)&from, &len, &to);
     if (error) {
         errno = error;
         return -1;
     }
-    if (len < sizeof(struct sockaddr_in6) && to.ss_family == AF_INET6)
-        len = sizeof(struct sockaddr_in6);
-    result = libc.bind(fd, (struct sockaddr *)&to, len);
+    result = libc.bind(fd, &to.any, len);
 
     if (result == 0)
         fd_info(fd)->flags |= FDF_BOUND;

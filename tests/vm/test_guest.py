@@ -156,7 +156,7 @@ def test_time_limit_while_booting(guest):
 
 
 def test_panic(guest):
-    done = guest("sh", "-c", "echo started; echo c >/proc/sysrq-trigger; sleep 1000")
+    done = guest("sh", "-c", "echo started; sleep 1; echo c >/proc/sysrq-trigger; sleep 1000")
     assert done.returncode == 70
     assert done.stdout == b"started\n"
     assert b"the guest's kernel panicked" in done.stderr
