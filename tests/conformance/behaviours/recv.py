@@ -274,9 +274,13 @@ def unconnected(t):
 @behaviour("recv.bad_pointer", "EFAULT for a bad buffer")
 def bad_pointer(t):
     client, server = pair(t)
-    send_each(client, [b"precious"])
-    t("recv", libc.raw("recv", server.fileno(), libc.BAD, 8, 0))
-    t("read", libc.raw("read", server.fileno(), libc.BAD, 8))
+    for name, call in (("recv", lambda: libc.raw("recv", server.fileno(), libc.BAD, 8, 0)),
+                       ("read", lambda: libc.raw("read", server.fileno(), libc.BAD, 8))):
+        send_each(client, [b"precious"])
+        t(name, call())
+        libc.recv(server.fileno(), 100, socket.MSG_DONTWAIT)
+    send_each(client, [b"goes on"])
+    t("data", libc.recv(server.fileno(), 100))
 
 
 @behaviour("recv.bad_pointer_keeps", "after an EFAULT the data can still be read")

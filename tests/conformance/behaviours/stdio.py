@@ -111,15 +111,15 @@ def makefile(t):
     t("written", reading.result() == b"w" * 200000)
 
 
-@behaviour("stdio.standard_streams", "a C program's stdin and stdout are the connection: 200 KB "
-           "through cat")
+@behaviour("stdio.standard_streams", "a C program's stdin and stdout are the connection: 80 KB in "
+           "lines through grep")
 def standard_streams(t):
     client, server = pair(t)
-    worker = subprocess.Popen(["/bin/sed", "-u", "s/x/y/g"], stdin=server, stdout=server)
+    worker = subprocess.Popen(["/bin/grep", "--line-buffered", "x"], stdin=server, stdout=server)
     server.close()
-    data = b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n" * 5000
-    sending = Background(client.sendall, data)
-    t("answer", take(client, len(data), 8) == data.replace(b"x", b"y"))
+    lines = [b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx%c\n" % (65 + n % 26) for n in range(2000)]
+    sending = Background(client.sendall, b"".join(lines))
+    t("answer", take(client, 80000, 8) == b"".join(lines))
     sending.result()
     client.close()
     t("status", worker.wait(8))
