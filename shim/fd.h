@@ -40,6 +40,7 @@ enum {
     FDF_INHERIT = 1 << 3,       /* the program set an option that accepted fds get by our hand */
     FDF_PEER_GONE = 1 << 4,     /* one write after the peer's close has been swallowed, as by TCP */
     FDF_RESET = 1 << 5,         /* a reset was seen */
+    FDF_NO_CHECK = 1 << 7,      /* the program set SO_NO_CHECK; the real one is check_readable()'s */
     FDF_PEER_NAME = 1 << 6,     /* getpeername() says peer: connect() went to another address */
 };
 

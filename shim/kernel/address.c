@@ -71,25 +71,36 @@ static bool in_loopback_net(const union address *to)
     return to->any.sa_family == AF_INET && addr >> 24 == IN_LOOPBACKNET && addr != INADDR_LOOPBACK;
 }
 
-/* Is a socket bound to just this address and port? The kernel's list of endpoints tells. */
-static bool listens_there(const union address *to)
+/*
+ * At which addresses do sockets wait on this port? The kernel's list of endpoints tells, a line
+ * each: pointers and numbers, the port, then addresses.
+ */
+static void find_listeners(const union address *to, bool *there, bool *wildcard)
 {
-    char wanted[INET_ADDRSTRLEN + 2], port[8], line[512];
+    char address[INET_ADDRSTRLEN + 2], port[8], line[512];
     const unsigned char *a = (const unsigned char *)&to->in.sin_addr;
     FILE *list = fopen("/proc/net/sctp/eps", "re");
-    bool found = false;
 
+    *there = *wildcard = false;
     if (!list)
-        return true; /* cannot tell: leave the address as it is */
-    snprintf(wanted, sizeof wanted, " %u.%u.%u.%u ", a[0], a[1], a[2], a[3]);
+        return;
+    snprintf(address, sizeof address, " %u.%u.%u.%u ", a[0], a[1], a[2], a[3]);
     snprintf(port, sizeof port, " %u ", ntohs(to->in.sin_port));
-    while (!found && fgets(line, sizeof line, list))
-        found = strstr(line, wanted) && strstr(line, port);
+    while (fgets(line, sizeof line, list)) {
+        if (!strstr(line, port))
+            continue;
+        *there |= strstr(line, address) != NULL;
+        *wildcard |= strstr(line, " 0.0.0.0 ") || strstr(line, " 0000:0000:0000:0000:0000:0000:0000:0000 ");
+    }
     fclose(list);
-    return found;
 }
 
 bool address_is_loopback_alias(const union address *to)
 {
-    return in_loopback_net(to) && !listens_there(to);
+    bool there, wildcard;
+
+    if (!in_loopback_net(to))
+        return false;
+    find_listeners(to, &there, &wildcard);
+    return wildcard && !there;
 }

@@ -59,12 +59,16 @@ static int get_error(int fd, void *value, socklen_t *len)
 static int get_socket_option(int fd, int name, void *value, socklen_t *len)
 {
     static const int tcp = IPPROTO_TCP;
+    int flag;
 
     switch (name) {
     case SO_PROTOCOL:
         return answer(fd, &tcp, sizeof tcp, value, len);
     case SO_ERROR:
         return get_error(fd, value, len);
+    case SO_NO_CHECK:
+        flag = (fd_info(fd)->flags & FDF_NO_CHECK) != 0;
+        return answer(fd, &flag, sizeof flag, value, len);
     case SO_SNDBUF:
         return get_buffer(fd, name, fd_info(fd)->sndbuf, value, len);
     case SO_RCVBUF:
@@ -117,6 +121,12 @@ static int set_socket_option(int fd, int name, const void *value, socklen_t len)
         result = libc.setsockopt(fd, SOL_SOCKET, name, value, len);
         if (result == 0)
             tcpopts_keepalive(fd);
+        return result;
+    case SO_NO_CHECK:
+        result = libc.setsockopt(fd, SOL_SOCKET, name, value, len);
+        if (result == 0)
+            info->flags = (uint16_t)((info->flags & ~FDF_NO_CHECK) |
+                                     (int_option(fd, SOL_SOCKET, name, 0) ? FDF_NO_CHECK : 0));
         return result;
     case SO_PRIORITY:
         info->flags |= FDF_INHERIT;
