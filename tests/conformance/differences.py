@@ -83,9 +83,6 @@ DIFFERENCES = {
     "send.zerocopy": Difference(
         "SO_ZEROCOPY is refused, so that programs copy as they do on old kernels",
         {"set": "EOPNOTSUPP", "completion": "EAGAIN"}),
-    "signals.zero_on_broken": Difference(
-        "a send of nothing succeeds whatever the connection's state",
-        {"send": [0, 0], "write": [0, 0]}),
     "ioctl.outq_never_more": Difference(
         "SIOCOUTQ includes the kernel's bookkeeping: 0 is exact, other values are upper bounds",
         {"at most": False}),
@@ -99,9 +96,6 @@ DIFFERENCES = {
         "127.0.0.1 is the one loopback address that SCTP has: others are taken for it, and the "
         "accepting end sees that", {"names": ["127.0.0.9", "127.0.0.1", "127.0.0.1",
                                               "127.0.0.1"]}),
-    "listen.one_address": Difference(
-        "127.0.0.1 is the one loopback address that SCTP has: others are taken for it",
-        {"other": 0}),
     "listen.bind_errors": Difference(
         "a multicast address cannot be bound; TCP lets one bind it, to no use",
         {"multicast": "EADDRNOTAVAIL"}),
