@@ -12,7 +12,10 @@ DATADIR    := $(PREFIX)/share/sctpshim
 CC         ?= gcc
 CFLAGS     ?= -O2 -g
 WARNINGS   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-HARDENING  := -fstack-protector-strong -fcf-protection
+HARDENING  := -fstack-protector-strong
+ifeq ($(shell uname -m),x86_64)
+HARDENING  += -fcf-protection
+endif
 ifneq ($(findstring -O0,$(CFLAGS)),-O0)
 HARDENING  += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
