@@ -80,7 +80,7 @@ class Daemon:
             raise AssertionError(f"{self.name} does not end:\n{tail(self.log)}") from None
 
     def stop(self, how=signal.SIGTERM):
-        """End the server and what it started; fail if it crashed or does not react to the signal."""
+        """End the server and what it started; fail if it crashed or ignores the signal."""
         status = self.process.poll()
         try:
             if status is None:
@@ -101,12 +101,14 @@ class Daemon:
 class Programs:
     """Runs programs over one transport: "tcp" (as they are) or "sctp" (under the launcher)."""
 
-    def __init__(self, transport, directory, launcher, environment=None):
+    def __init__(self, transport, directory, launcher):
         self.transport = transport
         self.directory = Path(directory)
         self.launcher = launcher
-        self.environment = {**os.environ, **(environment or {})}
-        self.environment.pop("LD_PRELOAD", None)
+        # Nothing of the shim's from outside, the user's own settings included.
+        self.environment = {name: value for name, value in os.environ.items()
+                            if not name.startswith("SCTPSHIM_") and name != "LD_PRELOAD"}
+        self.environment["XDG_CONFIG_HOME"] = str(self.directory / "config")
         self.daemons = []
 
     def command(self, *argv):

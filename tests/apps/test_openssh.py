@@ -9,6 +9,7 @@ import pytest
 
 from programs import MB, free_port, sha256
 
+# HOME: what the account's own shell files do (and how long they take) is no part of the test.
 CONFIG = """
 Port {port}
 ListenAddress 127.0.0.1
@@ -22,6 +23,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 Subsystem sftp internal-sftp
 LogLevel VERBOSE
+SetEnv HOME={directory}
 """
 
 

@@ -79,14 +79,15 @@ def test_pgbench(app, postgres):
 
 
 def test_copy(app, postgres, payload):
-    """Some MB of random text through COPY in, back through COPY out, and summed up by the server."""
+    """8 MB of random text through COPY in and back through COPY out."""
     rows = app.directory / "rows"
     rows.write_text("".join(f"{piece}\n" for piece in
                             re.findall(".{1,1000}", payload(4 * MB).read_bytes().hex())))
     size = rows.stat().st_size
     with app.carries(2 * size, connections=1, port=postgres):
-        back = app.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", "create temp table t(x text)",
-                       "-c", f"\\copy t from '{rows}'", "-c", "\\copy t to stdout")
+        back = app.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c",
+                       "create temp table t(x text)", "-c", f"\\copy t from '{rows}'", "-c",
+                       "\\copy t to stdout")
     assert len(back) == size
     assert sha256(back) == sha256(rows)
 
