@@ -7,7 +7,6 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-sys.dont_write_bytecode = True
 
 import behaviours                                   # noqa: E402,F401  (registers them all)
 from differences import DIFFERENCES                 # noqa: E402

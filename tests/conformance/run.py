@@ -19,7 +19,6 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-sys.dont_write_bytecode = True
 
 import behaviours                                   # noqa: E402,F401  (registers them all)
 from harness import BEHAVIOURS, Skip, Trace, error_name      # noqa: E402

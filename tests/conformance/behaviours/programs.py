@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Client and server as separate programs, in several languages."""
 
-import shutil
+import os
 import socket
 import subprocess
 import sys
@@ -162,7 +162,7 @@ asyncio.run(main())
 
 @behaviour("programs.shell", "bash's /dev/tcp: a shell speaks to a server line by line")
 def shell(t):
-    if not shutil.which("bash"):
+    if not os.access("/bin/bash", os.X_OK):
         raise Skip("bash is not installed")
     lsock = listener()
     worker = subprocess.Popen(["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port_of(lsock)}; "
@@ -178,7 +178,7 @@ def shell(t):
 
 @behaviour("programs.perl", "a Perl client with stdio-like buffering")
 def perl(t):
-    if not shutil.which("perl"):
+    if not os.access("/usr/bin/perl", os.X_OK):
         raise Skip("perl is not installed")
     lsock = listener()
     program = ("use IO::Socket::INET; my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', "

@@ -4,7 +4,6 @@
 import os
 import signal
 import socket
-import tempfile
 
 import libc
 from harness import (Background, Signals, alarms, behaviour, fill, fresh, pair, pattern, quiet,
@@ -15,7 +14,7 @@ MB = 1 << 20
 
 def file_of(data):
     """A temporary file with DATA, positioned at its start."""
-    stream = tempfile.TemporaryFile(buffering=0)
+    stream = os.fdopen(os.open("/tmp", os.O_TMPFILE | os.O_RDWR, 0o600), "r+b", buffering=0)
     stream.write(data)
     stream.seek(0)
     return stream
