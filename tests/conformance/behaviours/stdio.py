@@ -48,7 +48,8 @@ def write(t):
     t("rest", take(server, 100))
 
 
-@behaviour("stdio.large_write", "fwrite of 1 MB arrives whole")
+@behaviour("stdio.large_write", "fwrite of 1 MB arrives whole",
+           pending="buffered stdio writes pass by the shim yet")
 def large_write(t):
     client, server = pair(t)
     stream = fdopen(client.detach(), b"w")
