@@ -10,9 +10,10 @@
 
 /*
  * Loopback's 65536-byte path MTU stalls SCTP at a few Mbit/s: a window update is only sent once
- * the window has grown by a whole MTU, which a default window never does (docs/semantics.md).
+ * the window has grown by a whole MTU, which a default window never does. The limit is 16 KB of
+ * data with the DATA chunk's, SCTP's and IPv6's headers, so that 64 KB are four whole packets.
  */
-enum { LARGEST_PATH_MTU = 16384, SMALLEST_CHUNK = 1024 };
+enum { LARGEST_PATH_MTU = 16384 + 16 + 12 + 40, SMALLEST_CHUNK = 1024 };
 
 static void set(int fd, int name, const char *what, const void *value, size_t len)
 {
@@ -103,34 +104,19 @@ static void use_stream_zero(int fd, unsigned granted)
     set(fd, SCTP_DEFAULT_SNDINFO, "STREAM", &send, sizeof send);
 }
 
-/*
- * A message near the peer's window stalls it; a third leaves room for what is in flight. A message
- * of whole packets saves the one that would carry a small rest.
- */
-static uint32_t best_chunk(uint32_t window, uint32_t fragment)
+/* A message near the peer's window stalls it; a third leaves room for what is in flight. */
+static uint32_t best_chunk(uint32_t window)
 {
     uint32_t third = window / 3;
-    uint32_t chunk = third < options.chunk ? third : options.chunk;
 
-    if (chunk < SMALLEST_CHUNK)
-        return SMALLEST_CHUNK;
-    return chunk > fragment && fragment ? chunk - chunk % fragment : chunk;
-}
-
-static uint32_t fragmentation_point(int fd)
-{
-    struct sctp_status status;
-
-    return sctp_get(fd, SCTP_STATUS, &status, sizeof status) < 0
-               ? 0
-               : (uint32_t)status.sstat_fragmentation_point;
+    if (third >= options.chunk)
+        return options.chunk;
+    return third > SMALLEST_CHUNK ? third : SMALLEST_CHUNK;
 }
 
 void params_tune(int fd, const struct sctp_status *status)
 {
-    struct fd_info *info = fd_info(fd);
-
-    info->chunk = best_chunk(status->sstat_rwnd, (uint32_t)status->sstat_fragmentation_point);
+    fd_info(fd)->chunk = best_chunk(status->sstat_rwnd);
     if (options.stream >= status->sstat_outstrms)
         use_stream_zero(fd, status->sstat_outstrms);
     if (status->sstat_primary.spinfo_mtu <= LARGEST_PATH_MTU)
@@ -142,5 +128,4 @@ void params_tune(int fd, const struct sctp_status *status)
     };
 
     set(fd, SCTP_PEER_ADDR_PARAMS, "the path MTU", &path, sizeof path);
-    info->chunk = best_chunk(status->sstat_rwnd, fragmentation_point(fd));
 }
