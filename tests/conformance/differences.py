@@ -102,9 +102,6 @@ DIFFERENCES = {
     "send.control_messages": Difference(
         "control data on a send is not looked at: TCP refuses what it does not know",
         {"unknown": 1, "broken": 1, "data": "abcde"}),
-    "recv.bad_pointer": Difference(
-        "data that the kernel could not copy to a bad address is lost with SCTP: the next read waits",
-        {"read": ABSENT, "ended": "hung for 10 s"}),
     "send.bad_pointer": Difference(
         "a bad pointer to an array of iovec or msghdr is found by the shim, not by the kernel",
         {"writev": ABSENT, "sendmsg": ABSENT, "sendmmsg": ABSENT, "iovec base": ABSENT,
