@@ -210,16 +210,51 @@ static int find_command(const char *command, char *found, size_t size)
     return status;
 }
 
-int check_binary(const char *command)
+static int locate(const char *command, char *path, size_t size)
 {
-    char path[PATH_MAX];
-    int status = find_command(command, path, sizeof(path));
+    int status = find_command(command, path, size);
 
     if (status == TOOL_NOT_FOUND)
         fprintf(stderr, "sctpshim: %s: command not found\n", command);
     else if (status == TOOL_NOT_EXECUTABLE)
         fprintf(stderr, "sctpshim: %s: not an executable file\n", command);
-    else
-        status = check_file(path, 0);
     return status;
+}
+
+int check_binary(const char *command)
+{
+    char path[PATH_MAX];
+    int status = locate(command, path, sizeof(path));
+
+    return status == TOOL_OK ? check_file(path, 0) : status;
+}
+
+/* Goes on to the interpreter while it is a script's path that is there. */
+static void follow(char *path, size_t size)
+{
+    for (unsigned depth = 0; depth < INTERPRETERS_MAX; depth++) {
+        char start[PATH_MAX] = "";
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        bool script = fd >= 0 && pread(fd, start, sizeof(start) - 1, 0) > 0 && start[0] == '#' &&
+                      start[1] == '!';
+
+        if (fd >= 0)
+            close(fd);
+        if (!script)
+            return;
+        snprintf(path, size, "%s", interpreter(start));
+    }
+}
+
+int command_files(const char *command, char *called, char *file, size_t size)
+{
+    char path[PATH_MAX], real[PATH_MAX];
+    int status = locate(command, called, size);
+
+    if (status != TOOL_OK)
+        return status;
+    snprintf(path, sizeof(path), "%s", called);
+    follow(path, sizeof(path));
+    snprintf(file, size, "%s", realpath(path, real) ? real : path);
+    return TOOL_OK;
 }

@@ -3,9 +3,13 @@
 #define _GNU_SOURCE
 #include "tool.h"
 
+#include "offload.h"
+#include "params.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <link.h>
 #include <netinet/in.h>
 #include <netinet/sctp.h>
@@ -18,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 3000, LABEL = 28 };
+enum { PATIENCE_MS = 3000, LABEL = 32 };
 
 static const char *error_name(int error)
 {
@@ -69,45 +73,89 @@ static bool check_family(int family, const char *what)
     return true;
 }
 
-/* One socket option as the library sets it on a new socket. */
-static void try_option(int fd, int name, const char *label, const void *value, size_t size)
+/* One socket option as the library sets it. */
+static void try_option(const struct param_sink *sink, int name, const char *what,
+                       const void *value, size_t size)
 {
+    static const char *last;
     char text[200];
 
-    if (setsockopt(fd, IPPROTO_SCTP, name, value, (socklen_t)size) == 0) {
-        say("ok", label, "can be set");
+    if (setsockopt(sink->fd, IPPROTO_SCTP, name, value, (socklen_t)size) == 0) {
+        if (what != last) /* an option may take several calls */
+            say("ok", what, "can be set");
+        last = what;
         return;
     }
     snprintf(text, sizeof(text), "cannot be set (%s): connections run without it",
              error_name(errno));
-    say("warn", label, text);
+    say("warn", what, text);
 }
 
-static void check_options(int fd, const struct options *o)
+static void show_failure(const struct param_sink *sink, const char *what, const char *why)
 {
-    int on = 1;
-    struct sctp_initmsg init = {(uint16_t)o->ostreams, (uint16_t)o->istreams,
-                                (uint16_t)o->init_attempts, (uint16_t)o->init_timeout};
-    struct sctp_rtoinfo rto = {
-        .srto_initial = o->rto_initial, .srto_max = o->rto_max, .srto_min = o->rto_min};
-    struct sctp_assocparams assoc = {.sasoc_asocmaxrxt = (uint16_t)o->assoc_max_retrans};
-    struct sctp_sack_info sack = {.sack_delay = o->sack_delay,
-                                  .sack_freq = o->sack_delay ? o->sack_freq : 1};
-    struct sctp_paddrparams path = {.spp_flags = SPP_HB_DISABLE};
-    struct sctp_paddrparams mtu = {.spp_flags = SPP_PMTUD_DISABLE, .spp_pathmtu = 16384};
-    struct sctp_setadaptation adaptation = {1};
-    struct sctp_sndinfo send = {.snd_sid = (uint16_t)o->stream, .snd_ppid = htonl(o->ppid)};
+    (void)sink;
+    say("warn", what, why);
+}
 
-    try_option(fd, SCTP_NODELAY, "SCTP_NODELAY", &on, sizeof(on));
-    try_option(fd, SCTP_INITMSG, "SCTP_INITMSG", &init, sizeof(init));
-    try_option(fd, SCTP_RTOINFO, "SCTP_RTOINFO", &rto, sizeof(rto));
-    try_option(fd, SCTP_ASSOCINFO, "SCTP_ASSOCINFO", &assoc, sizeof(assoc));
-    try_option(fd, SCTP_DELAYED_SACK, "SCTP_DELAYED_SACK", &sack, sizeof(sack));
-    try_option(fd, SCTP_PEER_ADDR_PARAMS, "SCTP_PEER_ADDR_PARAMS", &path, sizeof(path));
-    try_option(fd, SCTP_PEER_ADDR_PARAMS, "path MTU", &mtu, sizeof(mtu));
-    try_option(fd, SCTP_ADAPTATION_LAYER, "SCTP_ADAPTATION_LAYER", &adaptation,
-               sizeof(adaptation));
-    try_option(fd, SCTP_DEFAULT_SNDINFO, "SCTP_DEFAULT_SNDINFO", &send, sizeof(send));
+/* The options as configured; then those of others that are not, with a value that is harmless. */
+static struct options every_option(const struct options *configured)
+{
+    struct options o = *configured;
+
+#define DEFAULT(field, value)                                                                      \
+    if (o.field == options_default.field)                                                          \
+    o.field = (value)
+    DEFAULT(pathmtu, 1400);
+    DEFAULT(probe_interval, 5000);
+    DEFAULT(maxseg, 1000);
+    DEFAULT(max_burst, 8);
+    DEFAULT(dscp, 46);
+    DEFAULT(flowlabel, 1);
+    DEFAULT(udp_encaps, 9899);
+    DEFAULT(ecn, SWITCH_YES);
+    DEFAULT(pr_sctp, SWITCH_YES);
+    DEFAULT(asconf, SWITCH_YES);
+    DEFAULT(auto_asconf, 1);
+    DEFAULT(auth, AUTH_DATA);
+    DEFAULT(stream, 1);
+    DEFAULT(lifetime, 1000);
+    DEFAULT(scheduler, SCHEDULER_RR);
+    DEFAULT(partial_delivery, 4096);
+    DEFAULT(interleaving, 1);
+#undef DEFAULT
+    return o;
+}
+
+static void check_options(const struct options *configured)
+{
+    const struct options o = every_option(configured);
+    const struct sockaddr_in any = {.sin_family = AF_INET};
+    struct param_sink sink = {.set = try_option, .fail = show_failure, .fd = sctp_socket(AF_INET)};
+
+    params_socket(&sink, &o);
+    if (bind(sink.fd, (const struct sockaddr *)&any, sizeof(any)) == 0)
+        params_bound(&sink, &o);
+    close(sink.fd);
+}
+
+/* UDP encapsulation is more than a socket option. */
+static void check_encapsulation(const struct options *configured)
+{
+    const char *level = params_udp_port(configured) ? "warn" : "is";
+    char interfaces[200], text[300];
+    long port = sctp_setting("udp_port");
+
+    if (port > 0)
+        snprintf(text, sizeof(text), "SCTP is taken from UDP port %ld", port);
+    else
+        snprintf(text, sizeof(text), "%s: SCTP goes out as IP protocol 132, whatever UDP_ENCAPS is",
+                 port ? "this kernel has none" : "off (net.sctp.udp_port is 0)");
+    say(port > 0 ? "ok" : level, "UDP encapsulation", text);
+    if (!offload_spoils(interfaces, sizeof(interfaces)))
+        return;
+    snprintf(text, sizeof(text), "very slow on %s, which cannot cut SCTP packets; for each: "
+             "ethtool -K INTERFACE gso off", interfaces);
+    say(level, "UDP encapsulation", text);
 }
 
 /* The kernel doubles what it is asked for and keeps silent about what it did not give. */
@@ -255,37 +303,134 @@ int check_loaded(void)
     return dl_iterate_phdr(find_library, NULL) ? TOOL_OK : TOOL_BAD;
 }
 
-int check_usable(void)
+/* The brokers' programs lie beside this one. */
+bool find_broker(const char *name, char *path, size_t size)
 {
-    int fd = sctp_socket(AF_INET);
+    size_t room = strlen(name) + 1;
+    ssize_t len = readlink("/proc/self/exe", path, size - room);
+    char *slash;
 
-    if (fd >= 0) {
+    if (len <= 0)
+        return false;
+    path[len] = '\0';
+    slash = strrchr(path, '/');
+    memcpy(slash + 1, name, room);
+    return access(path, X_OK) == 0;
+}
+
+/* What programs hold here (LEG), and so which broker they need; NULL: none, but kernel SCTP. */
+static const char *broker_for(const struct options *configured, bool kernel)
+{
+    if (configured->stack == STACK_USERSPACE)
+        return "sctpshimd";
+    if (configured->stack == STACK_KERNEL || kernel)
+        return configured->leg == LEG_TCP ? "sctpshimd-kernel" : NULL;
+    return configured->leg == LEG_DIRECT ? NULL : "sctpshimd";
+}
+
+int check_usable(const struct options *configured)
+{
+    bool userspace = configured->stack == STACK_USERSPACE;
+    int fd = sctp_socket(AF_INET), error = errno;
+    const char *broker = broker_for(configured, fd >= 0);
+    char path[PATH_MAX];
+    bool found = broker && find_broker(broker, path, sizeof(path));
+
+    if (fd >= 0)
         close(fd);
+    /* The kernel's broker needs the kernel's SCTP, the other one nothing. */
+    if (broker ? found && (fd >= 0 || strcmp(broker, "sctpshimd") == 0) : fd >= 0)
         return TOOL_OK;
-    }
-    fprintf(stderr, "sctpshim: SCTP cannot be used (%s): %s\n", error_name(errno),
-            explain(errno));
+    if (broker && !found && (fd >= 0 || userspace))
+        fprintf(stderr, "sctpshim: %s cannot be used: %s is missing%s\n",
+                userspace ? "STACK=userspace" : "LEG=tcp", path,
+                userspace ? "; build it with libusrsctp-dev installed" : "");
+    else
+        fprintf(stderr, "sctpshim: SCTP cannot be used (%s): %s%s\n", error_name(error),
+                explain(error), broker && configured->stack != STACK_KERNEL
+                                    ? ", and there is no userspace stack (sctpshimd)" : "");
     return TOOL_NO_SCTP;
+}
+
+/* Asks the broker's program what it is; false: it cannot be used. */
+static bool check_broker(const char *name, const char *label, const char *missing)
+{
+    char path[PATH_MAX], command[PATH_MAX + 16], version[200] = "";
+    FILE *answer;
+
+    if (!find_broker(name, path, sizeof(path))) {
+        say("no", label, missing);
+        return false;
+    }
+    snprintf(command, sizeof(command), "'%s' --version", path);
+    answer = popen(command, "re");
+    if (answer && fgets(version, sizeof(version), answer))
+        version[strcspn(version, "\n")] = '\0';
+    if (!answer || pclose(answer) != 0) {
+        say("no", label, "its program does not run");
+        return false;
+    }
+    say("ok", label, version);
+    return true;
+}
+
+/* Which stack, and what programs hold, and why. */
+static void explain_choice(const struct options *configured, bool kernel)
+{
+    bool userspace = configured->stack == STACK_USERSPACE ||
+                     (configured->stack == STACK_AUTO && !kernel);
+
+    say("is", "STACK",
+        configured->stack == STACK_USERSPACE ? "userspace: as configured"
+        : configured->stack == STACK_KERNEL  ? "kernel: as configured"
+        : kernel                             ? "auto: the kernel's SCTP"
+                                             : "auto: userspace, for the kernel has none");
+    say("is", "LEG",
+        configured->leg == LEG_TCP && !userspace ? "tcp: TCP sockets, over sctpshimd-kernel"
+        : configured->leg == LEG_TCP             ? "tcp: TCP sockets, over sctpshimd"
+        : configured->leg == LEG_DIRECT && !userspace ? "direct: SCTP sockets, as configured"
+        : configured->stack == STACK_USERSPACE   ? "tcp: the userspace stack has no other"
+        : configured->leg == LEG_DIRECT          ? "direct: nothing, for the kernel has no SCTP"
+        : userspace                              ? "auto: TCP sockets, over sctpshimd"
+                                                 : "auto: SCTP sockets");
+}
+
+/* Both brokers, and the choice between all there is. Can it be a leg that programs hold? */
+static bool check_legs(const struct options *configured, bool kernel)
+{
+    const char *wanted = broker_for(configured, kernel);
+    bool userspace = check_broker("sctpshimd", "userspace stack",
+                                  "sctpshimd was not built (libusrsctp-dev) or not installed");
+    bool leg = check_broker("sctpshimd-kernel", "legs to the kernel's",
+                            "sctpshimd-kernel is not installed");
+
+    explain_choice(configured, kernel);
+    if (!wanted)
+        return false;
+    return strcmp(wanted, "sctpshimd") == 0 ? userspace : leg && kernel;
 }
 
 int check_machine(const struct options *configured, const char *library)
 {
-    bool usable = check_family(AF_INET, "SCTP over IPv4");
-    bool loads;
+    bool kernel = check_family(AF_INET, "SCTP over IPv4");
+    bool leg = check_legs(configured, kernel), wants_leg = broker_for(configured, kernel);
+    bool usable = kernel && configured->stack != STACK_USERSPACE, loads;
 
     if (usable) {
         int fd = sctp_socket(AF_INET);
         check_family(AF_INET6, "SCTP over IPv6");
         usable = check_association();
-        check_options(fd, configured);
+        check_options(configured);
+        check_encapsulation(configured);
         check_buffer(fd, SO_SNDBUF, "SNDBUF", "net.core.wmem_max", configured->sndbuf);
         check_buffer(fd, SO_RCVBUF, "RCVBUF", "net.core.rmem_max", configured->rcvbuf);
         show_sysctls();
         close(fd);
     }
+    usable = wants_leg ? leg : usable;
     loads = !library || check_library(library);
     fflush(stdout);
-    if (!usable && check_usable() == TOOL_OK)
+    if (!usable && check_usable(configured) == TOOL_OK)
         fputs("sctpshim: SCTP cannot be used: sockets can be made but not connected\n", stderr);
     if (!loads)
         fputs("sctpshim: SCTP cannot be used: the library does not load\n", stderr);

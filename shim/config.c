@@ -70,11 +70,13 @@ static void unreadable(struct layer *layer, const char *path, int error)
         snprintf(expected, sizeof(expected), "a file of less than %d bytes", FILE_LIMIT);
     else
         snprintf(expected, sizeof(expected), "a readable file (%s)", name ? name : "unknown error");
-    layer_mistake(layer, 0, layer->environment ? CONFIG_VARIABLE : "", expected, path);
+    layer_mistake(layer, 0, layer->place == PLACE_ENVIRONMENT ? CONFIG_VARIABLE : "", expected,
+                  path);
 }
 
-/* `layer` is who names the file, for the messages about the file itself. */
-static unsigned read_file(struct layer *layer, const char *path, bool optional)
+/* `teller` is who names the file, for the messages about the file itself. */
+static unsigned read_file(struct layer *teller, struct config *into, enum place place,
+                          const char *path, bool optional)
 {
     int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     long fd = syscall(SYS_openat, AT_FDCWD, path, flags);
@@ -83,56 +85,69 @@ static unsigned read_file(struct layer *layer, const char *path, bool optional)
 
     if (fd < 0) {
         if (!optional || !absent(path, errno))
-            unreadable(layer, path, errno);
-        return layer->mistakes;
+            unreadable(teller, path, errno);
+        return teller->mistakes;
     }
     /* Neither the heap, which may be the program's own, nor a thread's small stack. */
     buffer = mmap(NULL, FILE_LIMIT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     length = buffer == MAP_FAILED ? -1 : slurp((int)fd, buffer, FILE_LIMIT);
     if (length < 0)
-        unreadable(layer, path, errno);
+        unreadable(teller, path, errno);
     else
-        layer->mistakes += config_parse_text(buffer, (size_t)length, path, layer->into,
-                                             layer->report, layer->user);
+        teller->mistakes += config_parse_text(buffer, (size_t)length, place, path, into,
+                                              teller->report, teller->user);
     if (buffer != MAP_FAILED)
         munmap(buffer, FILE_LIMIT);
     syscall(SYS_close, (int)fd);
-    return layer->mistakes;
+    return teller->mistakes;
 }
 
-unsigned config_read_file(const char *path, struct options *into, config_report *report,
+void config_begin(struct config *into)
+{
+    into->options = options_default;
+    memset(into->origin, 0, sizeof(into->origin));
+    memset(into->places, 0, sizeof(into->places));
+    into->rules.count = 0;
+}
+
+unsigned config_read_file(const char *path, struct config *into, config_report *report,
                           void *user)
 {
-    struct layer layer;
+    struct layer teller;
+    unsigned mistakes;
 
-    layer_begin(&layer, path, into, report, user);
-    return read_file(&layer, path, false);
+    config_begin(into);
+    layer_begin(&teller, PLACE_CONFIG, path, into, report, user);
+    mistakes = read_file(&teller, into, PLACE_CONFIG, path, false);
+    return mistakes + config_finish(into, report, user);
 }
 
-static unsigned read_optional(const char *path, struct options *into, config_report *report,
-                              void *user)
+static unsigned read_optional(const char *path, enum place place, struct config *into,
+                              config_report *report, void *user)
 {
-    struct layer layer;
+    struct layer teller;
 
     if (!path)
         return 0;
-    layer_begin(&layer, path, into, report, user);
-    return read_file(&layer, path, true);
+    layer_begin(&teller, place, path, into, report, user);
+    return read_file(&teller, into, place, path, true);
 }
 
-unsigned config_read_layers(const struct config_layers *layers, struct options *into,
+unsigned config_read_layers(const struct config_layers *layers, struct config *into,
                             config_report *report, void *user)
 {
-    unsigned mistakes = read_optional(layers->system_file, into, report, user);
+    unsigned mistakes;
 
-    mistakes += read_optional(layers->user_file, into, report, user);
+    config_begin(into);
+    mistakes = read_optional(layers->system_file, PLACE_SYSTEM, into, report, user);
+    mistakes += read_optional(layers->user_file, PLACE_USER, into, report, user);
     if (layers->config_file) {
-        struct layer layer;
-        layer_begin(&layer, "environment", into, report, user);
-        layer.environment = true;
-        mistakes += read_file(&layer, layers->config_file, false);
+        struct layer teller;
+        layer_begin(&teller, PLACE_ENVIRONMENT, "environment", into, report, user);
+        mistakes += read_file(&teller, into, PLACE_CONFIG, layers->config_file, false);
     }
-    return mistakes + config_parse_environment(layers->environment, into, report, user);
+    mistakes += config_parse_environment(layers->environment, into, report, user);
+    return mistakes + config_finish(into, report, user);
 }
 
 static const char *variable(char *const *environment, const char *name)
@@ -176,23 +191,38 @@ static void report_to_log(void *user, const char *message)
     log_error("%s", message);
 }
 
+void config_process(struct rule_process *process, char *buffer, size_t size)
+{
+    const char *called = (const char *)getauxval(AT_EXECFN);
+    long length = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", buffer, size - 1);
+
+    buffer[length < 0 ? 0 : length] = '\0';
+    process->called = called ? called : "";
+    process->file = buffer;
+    process->uid = geteuid();
+}
+
 /*
  * Twice when there are mistakes: the first pass finds out whether and where to log, the second
  * one logs.
  */
 void config_load(void)
 {
-    struct config_layers layers;
-    struct options loaded = options_default;
+    static struct config_layers layers;
+    static struct config loaded;
+    struct rule_process process;
+    char path[1024];
     int saved = errno;
 
     log_start();
     config_find(&layers, environ, getauxval(AT_SECURE) != 0);
     if (config_read_layers(&layers, &loaded, NULL, NULL) > 0) {
-        struct options again = options_default;
-        options = loaded;
-        config_read_layers(&layers, &again, report_to_log, NULL);
+        options = loaded.options;
+        config_read_layers(&layers, &loaded, report_to_log, NULL);
     }
-    options = loaded;
+    options = loaded.options;
+    if (loaded.rules.count)
+        config_process(&process, path, sizeof(path));
+    rules_enforce(&loaded.rules, &process);
     errno = saved;
 }

@@ -6,14 +6,26 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "options.h"
+#include "rules.h"
+
+/* Everything that the configuration says. Large: not for a stack. */
+struct config {
+    struct options options;             /* where no rule matches */
+    struct origin origin[OPTION_COUNT]; /* of each of them */
+    const char *places[PLACES];         /* what messages call them; NULL for what was not read */
+    struct rules rules;
+};
 
 /*
- * Reads every layer into `options` and logs what is wrong with them. Never fails: a value that
- * cannot be used leaves the next lower layer's in force. Keeps errno, allocates no heap memory.
+ * Reads every layer into `options`, puts the rules into force and logs what is wrong. Never fails:
+ * a value that cannot be used leaves the next lower layer's in force. Keeps errno, allocates no
+ * heap memory.
  * Not for two threads at once; call it before the first socket.
  */
 void config_load(void);
+
+/* Which process this is, for rules; `buffer` is where its file's name goes to. */
+void config_process(struct rule_process *process, char *buffer, size_t size);
 
 /* Called with each mistake found: one line without its end. */
 typedef void config_report(void *user, const char *message);
@@ -34,22 +46,33 @@ struct config_layers {
 void config_find(struct config_layers *layers, char *const *environment, bool secure);
 
 /*
- * The functions below return the number of mistakes that they reported. None of them changes
- * what is already in `into` but by a good value.
+ * The functions below return the number of mistakes that they reported. The places in `into` are
+ * then called by the strings that were given.
  */
-unsigned config_read_layers(const struct config_layers *layers, struct options *into,
+
+/* Reads all layers, from the defaults to the end. */
+unsigned config_read_layers(const struct config_layers *layers, struct config *into,
                             config_report *report, void *user);
 
-/* Reads one file that must exist. */
-unsigned config_read_file(const char *path, struct options *into, config_report *report,
+/* Reads one file, which must exist, as if it were the only layer. */
+unsigned config_read_file(const char *path, struct config *into, config_report *report,
                           void *user);
 
-/* Parses a file's text; `file` is what the messages call it. No input or output. */
-unsigned config_parse_text(const char *text, size_t length, const char *file,
-                           struct options *into, config_report *report, void *user);
+/* The defaults and no rules: what the layers below are parsed into, the weaker first. */
+void config_begin(struct config *into);
+
+/*
+ * Parses a file's text; `file` is what the messages call it. No input or output. Nothing of what
+ * is there is changed but by a good value.
+ */
+unsigned config_parse_text(const char *text, size_t length, enum place place, const char *file,
+                           struct config *into, config_report *report, void *user);
 
 /* Parses SCTPSHIM_* variables. */
-unsigned config_parse_environment(char *const *environment, struct options *into,
+unsigned config_parse_environment(char *const *environment, struct config *into,
                                   config_report *report, void *user);
+
+/* All is read: puts the rules in order, and fills in the options that they leave alone. */
+unsigned config_finish(struct config *into, config_report *report, void *user);
 
 #endif

@@ -17,8 +17,10 @@
 
 enum fd_kind {
     FD_UNKNOWN = 0, /* ask the kernel */
+    FD_LEG,         /* a TCP socket of the userspace plane: nearly everything passes through */
+    FD_COMPANION,   /* the library's own TCP listener beside an SCTP one (kernel/dual.h) */
     FD_FOREIGN,     /* not ours: everything passes through */
-    /* From here on ours: an SCTP socket made for a program that asked for TCP. */
+    /* From here on the kernel plane's: an SCTP socket made for a program that asked for TCP. */
     FD_IDLE,       /* not connected as far as this process knows */
     FD_CONNECTING, /* a connect is under way, or its result has not been seen */
     FD_FAILED,     /* a non-blocking connect failed and the program has read the error */
@@ -34,32 +36,80 @@ enum {
 
 /* Bits of fd_info.flags. */
 enum {
-    FDF_CONNECT_DUE = 1 << 0,   /* connect() has not yet returned success to the program */
+    FDF_CONNECT_DUE = 1 << 0,   /* the connect under way is one that connect() did not wait for */
     FDF_BOUND = 1 << 1,         /* the program called bind() */
     FDF_RECVERR_OURS = 1 << 2,  /* IP_RECVERR was switched on by us, for connect only */
     FDF_INHERIT = 1 << 3,       /* the program set an option that accepted fds get by our hand */
     FDF_PEER_GONE = 1 << 4,     /* one write after the peer's close has been swallowed, as by TCP */
     FDF_RESET = 1 << 5,         /* a reset was seen */
-    FDF_NO_CHECK = 1 << 7,      /* the program set SO_NO_CHECK; the real one is check_readable()'s */
     FDF_PEER_NAME = 1 << 6,     /* getpeername() says peer: connect() went to another address */
+    FDF_NO_CHECK = 1 << 7,      /* the program set SO_NO_CHECK; the real one is check_readable()'s */
+    FDF_WRITE_SHUT = 1 << 8,    /* the program ended this direction */
+    FDF_HUNG_UP = 1 << 9,       /* both directions are over: by a reset or by two ends */
+    FDF_ENDED = 1 << 10,        /* the peer's direction has ended, in good order */
+    FDF_OWN = 1 << 11,          /* made by this process, and its only number here */
+    FDF_READ_SHUT = 1 << 12,    /* the program ended that one */
+    FDF_GONE_EARLY = 1 << 13,   /* it had ended before it was accepted: what hangs up says little */
+    FDF_CORKED = 1 << 14,       /* TCP_CORK is on */
+    FDF_MORE = 1 << 15,         /* the last write said that more would follow */
+    /* The kernel keeps these too, for every process that holds the socket (kernel/state.c). */
+    FDF_ENDS = FDF_PEER_GONE | FDF_RESET | FDF_WRITE_SHUT | FDF_HUNG_UP | FDF_ENDED |
+               FDF_READ_SHUT | FDF_GONE_EARLY,
 };
 
-/* Socket state that has no home in the kernel. Written by whoever owns the call at hand. */
+/* Does the kernel say with each message whether another one follows (SCTP_RECVNXTINFO)? */
+enum followers { FOLLOWERS_UNKNOWN, FOLLOWERS_TOLD, FOLLOWERS_UNTOLD };
+
+/* May a blocking write wait for as long as it takes (SO_SNDTIMEO)? */
+enum patience { PATIENCE_UNKNOWN, PATIENCE_ENDLESS, PATIENCE_LIMITED };
+
+/*
+ * Socket state that has no home in the kernel. Written by whoever owns the call at hand. One
+ * record a socket: the numbers that dup() made of one another share it.
+ */
 struct fd_info {
-    uint8_t last_kind;    /* enum fd_kind before it was forgotten, or of what it was dup'ed from */
-    uint8_t pending;      /* errno that a probe consumed and the next call must report */
-    uint16_t flags;
-    uint32_t chunk;       /* longest message to send, bytes; 0: not decided */
-    uint32_t sndbuf;      /* SO_SNDBUF the program believes in; 0: whatever the kernel says */
-    uint32_t rcvbuf;
-    uint32_t tcpopts_set; /* bit n: tcpopts[n] was set by the program */
-    int tcpopts[FD_TCPOPTS];
+    /* Threads share sockets: each field is atomic, and no order among them is relied on. */
+    _Atomic uint8_t last_kind; /* enum fd_kind before it was forgotten or dup'ed */
+    _Atomic uint8_t pending;   /* errno that a probe consumed and the next call must report */
+    _Atomic uint16_t flags;
+    _Atomic uint8_t rule;      /* whose options it has (rules.h); 0: those of no rule */
+    _Atomic uint32_t life;     /* goes up when the record is given to another socket */
+    _Atomic uint32_t readers;  /* threads in a read that may block */
+    _Atomic uint32_t chunk;    /* longest message to send, bytes; 0: not decided */
+    _Atomic uint64_t sent;     /* bytes, by this process and those it was forked from */
+    _Atomic uint64_t received;
+    _Atomic uint64_t cookie;   /* the kernel's name of the socket, once it was asked; 0: not yet */
+    _Atomic uint32_t sndbuf;   /* SO_SNDBUF the program believes in; 0: whatever the kernel says */
+    _Atomic uint32_t rcvbuf;
+    _Atomic uint32_t rcvlowat; /* SO_RCVLOWAT, when the program set it */
+    _Atomic uint8_t followers;        /* enum followers */
+    _Atomic uint8_t patience;         /* enum patience */
+    _Atomic uint16_t ostreams;        /* outgoing streams that the peer granted; 0: not known */
+    _Atomic uint32_t writes;          /* messages that were spread over them */
+    _Atomic uint32_t small_writes;    /* in a row, with more to follow (cork.c) */
+    _Atomic uint8_t mtu_discover[2];  /* the program's IP_ and IPV6_MTU_DISCOVER, plus 1; or 0 */
+    _Atomic uint64_t epoll_data;      /* what the last epoll_ctl() before it was up asked for */
+    _Atomic uint32_t epoll_events;
+    _Atomic int epoll_fd;
+    _Atomic uint8_t epolls;           /* that have it, as far as this process did it; 2: or more */
+    _Atomic uint64_t paths;    /* what LOG=info has told of them (kernel/tell.c); 0: nothing */
+    _Atomic uint32_t sharings; /* sharing_count when it was made */
+    _Atomic uint32_t tcpopts_set;     /* bit n: tcpopts[n] was set by the program */
+    _Atomic int tcpopts[FD_TCPOPTS];
     char congestion[16];
     union {
         struct sockaddr any;
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
-    } peer; /* what getpeername() says when the kernel cannot; AF_UNSPEC: nothing */
+    } peer, /* what getpeername() says when the kernel cannot; AF_UNSPEC: nothing */
+        own, /* and getsockname(): the kernel says what the path in use leaves from */
+        asked; /* where connect() was to go to, if it may go there another way (fallback.c) */
+    _Atomic uint8_t fallback; /* enum fallback */
+    _Atomic uint8_t touched;  /* the program has set an option */
+    _Atomic uint8_t turn;     /* of a listener: which of its two kinds is asked first */
+    _Atomic int companion;    /* its number, plus 1 (kernel/dual.h); or 0 */
+    _Atomic uint8_t kept_alive; /* SO_KEEPALIVE was on before this process knew the socket */
+    _Atomic uint8_t v6only; /* of a leg: IPV6_V6ONLY as the program set it */
 };
 
 extern _Atomic uint8_t fd_kinds[FD_TABLE];
@@ -76,18 +126,68 @@ static inline enum fd_kind fd_kind(int fd)
     return __builtin_expect(kind != FD_UNKNOWN, 1) ? (enum fd_kind)kind : fd_classify(fd);
 }
 
+/* Is it known to be of a kind from FD_LEG or FD_FOREIGN to FD_FOREIGN? Asks nobody. */
+static inline bool fd_passes(int fd, enum fd_kind first)
+{
+    uint8_t kind = (unsigned)fd < FD_TABLE
+                       ? atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed)
+                       : FD_UNKNOWN;
+
+    return kind >= (uint8_t)first && kind <= FD_FOREIGN;
+}
+
 static inline bool fd_is_ours(int fd)
 {
     return fd_kind(fd) > FD_FOREIGN;
 }
 
+static inline bool fd_is_leg(int fd)
+{
+    return fd_kind(fd) == FD_LEG;
+}
+
 void fd_set_kind(int fd, enum fd_kind kind);
 
-/* Has any fd of this process ever been FD_FAILED? Until then poll() need not look at its fds. */
-extern atomic_bool fd_any_failed;
+/* No number above it has been ours; -1 at first. */
+extern atomic_int fd_highest;
+
+/*
+ * fd_is_ours() for close(): asks the kernel only about numbers that had been ours, and at the first
+ * close of a low one, which this program may have been started with. Others are not below.
+ */
+bool fd_was_ours(int fd);
+unsigned fd_were_ours_below(void);
+
+/*
+ * Has any fd of this process ever been FD_IDLE, FD_CONNECTING, FD_FAILED or gone early? Until then
+ * poll(), select() and epoll_wait() need not look for them.
+ */
+extern atomic_bool fd_any_unsettled;
+
+/* The connection had ended before it was accepted. */
+void fd_gone_early(int fd);
 
 /* The number starts a new life as a socket of ours of that kind, with nothing remembered. */
 void fd_adopt(int fd, enum fd_kind kind);
+
+/* Does surely nobody else hold the socket behind this number, here or in another process? */
+bool fd_is_unshared(int fd);
+
+/* The kernel's name of a socket, never given twice; 0 when it has none. */
+uint64_t fd_cookie(int fd);
+
+/* Does another number of this process, as far as it knows, mean the same socket? */
+bool fd_has_duplicate(int fd);
+
+/* The number is about to mean another socket than its duplicates: a record of its own, a copy. */
+struct fd_info *fd_separate(int fd);
+
+/*
+ * Is the number still the socket that it was when info was asked for, and its life was that? To be
+ * asked after waiting, before a second kernel call for one of the program's: another thread may
+ * have closed the number, and the next file may have it.
+ */
+bool fd_is_still(int fd, const struct fd_info *info, uint32_t life);
 
 /*
  * The numbers may mean something else from now on. The memory behind them stays until another
@@ -100,7 +200,7 @@ void fd_forget_range(unsigned first, unsigned last);
 void fd_received(int fd);
 
 /*
- * dup'ed: carries the memory over, but not the belief: in a vfork child this table is the
+ * dup'ed: both numbers share the memory, but not the belief: in a vfork child this table is the
  * parent's, so what the new number is must be asked of the kernel, in each process.
  */
 void fd_duplicated(int from, int to);
@@ -117,9 +217,9 @@ void fd_seal(void);
 bool fd_sealed(void);
 
 /*
- * The memory behind a number of ours: pages are mapped when first needed, 1024 numbers at a time.
- * Without memory, or beyond the table, one record shared by all such numbers, always handed out
- * empty: then options are not remembered, but everything still works.
+ * The memory behind a number of ours: pages are mapped when first needed. Without memory, or
+ * beyond the table, one record shared by all such numbers, always handed out empty: then options
+ * are not remembered, but everything still works.
  */
 struct fd_info *fd_info(int fd);
 

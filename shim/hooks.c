@@ -17,30 +17,25 @@
 #include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "fd.h"
+#include "hooks.h"
 #include "init.h"
+#include "kernel/dual.h"
 #include "kernel/kernel.h"
+#include "kernel/tell.h"
 #include "libc.h"
+#include "names.h"
+#include "sharing.h"
+#include "streams.h"
+#include "userspace/userspace.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define EXPORT(name, function)                                                                \
     __asm__(".globl " #name "\n.type " #name ", %function\n.set " #name ", " #function);
-
-/* Every wrapper is declared before any is defined: they call each other. */
-#define DECLARE(ret, name, proto) __attribute__((used)) ret hook_##name proto;
-#define HOOK(ret, name, proto, args, op, raw) DECLARE(ret, name, proto)
-#define SPECIAL(ret, name, proto, args, raw) DECLARE(ret, name, proto)
-#define TWIN(ret, name, proto, call, raw) DECLARE(ret, name, proto)
-#define ALIAS(alias, name)
-#define BARE(name)
-#include "hooks.def"
-#undef HOOK
-#undef SPECIAL
-#undef TWIN
-#undef ALIAS
-#undef BARE
 
 /* What a fortified twin checks; where it fails, libc's own twin reports and aborts. */
 static inline bool fits(size_t wanted, size_t size)
@@ -56,18 +51,54 @@ static inline ssize_t kept(ssize_t result, int saved)
     return result;
 }
 
-#define HOOK(ret, name, proto, args, op, raw)                                                 \
+/* Returns the plane's answer, unless fd is not ours, or turns out not to be: then libc's is next. */
+#define RETURN_IF_OURS(ret, call)                                                             \
+    if (unlikely(fd_is_ours(fd))) {                                                           \
+        int saved = errno;                                                                    \
+        ret result = (call);                                                                  \
+        if (result != -1 || !fd_was_stale(fd))                                                \
+            return (ret)kept(result, saved);                                                  \
+    }
+
+#define RETURN_IF_LEG(ret, call)                                                              \
+    if (unlikely(fd_is_leg(fd)))                                                              \
+        return (call);
+
+/*
+ * The way of most calls: on a descriptor known to be none that the hook is for, straight on to
+ * libc, without a stack frame. The rest is a function of its own.
+ */
+#define STRAIGHT(ret, name, proto, args, first)                                               \
     ret hook_##name proto                                                                     \
     {                                                                                         \
-        if (likely(!fd_is_ours(fd)))                                                          \
+        if (likely(fd_passes(fd, first)))                                                     \
             return libc.name args;                                                            \
-        int saved = errno;                                                                    \
-        ret result = op args;                                                                 \
-        if (result == -1 && fd_was_stale(fd))                                                 \
-            return libc.name args;                                                            \
-        return (ret)kept(result, saved);                                                      \
+        return other_##name args;                                                             \
     }                                                                                         \
     EXPORT(name, hook_##name)
+
+#define PLANES(ret, name, proto, args, op, leg, raw)                                          \
+    static __attribute__((noinline)) ret other_##name proto                                   \
+    {                                                                                         \
+        RETURN_IF_OURS(ret, op args)                                                          \
+        RETURN_IF_LEG(ret, leg args)                                                          \
+        return libc.name args;                                                                \
+    }                                                                                         \
+    STRAIGHT(ret, name, proto, args, FD_FOREIGN)
+#define LEG(ret, name, proto, args, leg, raw)                                                 \
+    ret hook_##name proto                                                                     \
+    {                                                                                         \
+        RETURN_IF_LEG(ret, leg args)                                                          \
+        return libc.name args;                                                                \
+    }                                                                                         \
+    EXPORT(name, hook_##name)
+#define HOOK(ret, name, proto, args, op, raw)                                                 \
+    static __attribute__((noinline)) ret other_##name proto                                   \
+    {                                                                                         \
+        RETURN_IF_OURS(ret, op args)                                                          \
+        return libc.name args;                                                                \
+    }                                                                                         \
+    STRAIGHT(ret, name, proto, args, FD_LEG)
 #define SPECIAL(ret, name, proto, args, raw) EXPORT(name, hook_##name)
 #define TWIN(ret, name, proto, call, raw)                                                     \
     ret hook_##name proto { return call; }                                                    \
@@ -88,8 +119,13 @@ static bool is_tcp_request(int domain, int type, int protocol)
 
 int hook_socket(int domain, int type, int protocol)
 {
-    if (is_tcp_request(domain, type, protocol) && shim_ready() && kernel_wanted())
-        return kernel_socket(domain, type, protocol);
+    if (is_tcp_request(domain, type, protocol) && shim_ready() && kernel_wanted()) {
+        int fd = userspace_wanted() ? userspace_socket(domain, type, protocol)
+                                    : kernel_socket(domain, type, protocol);
+
+        streams_follow(fd);
+        return fd;
+    }
 
     int fd = libc.socket(domain, type, protocol);
 
@@ -108,15 +144,18 @@ int hook_socketpair(int domain, int type, int protocol, int fds[2])
     return result;
 }
 
+static int accept_ours(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    int accepted = kernel_accept4(fd, addr, len, flags);
+
+    streams_follow(accepted);
+    return accepted;
+}
+
 int hook_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    if (fd_is_ours(fd)) {
-        int saved = errno;
-        int accepted = kernel_accept4(fd, addr, len, flags);
-
-        if (accepted >= 0 || !fd_was_stale(fd))
-            return (int)kept(accepted, saved);
-    }
+    RETURN_IF_OURS(int, accept_ours(fd, addr, len, flags))
+    RETURN_IF_LEG(int, userspace_accept4(fd, addr, len, flags))
 
     int accepted = libc.accept4(fd, addr, len, flags);
 
@@ -127,6 +166,38 @@ int hook_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 int hook_accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
     return hook_accept4(fd, addr, len, 0);
+}
+
+ssize_t hook_splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t len, unsigned flags)
+{
+    if (likely(!fd_is_ours(in) && !fd_is_ours(out)))
+        return libc.splice(in, in_at, out, out_at, len, flags);
+
+    int saved = errno;
+    ssize_t result = kernel_splice(in, in_at, out, out_at, len, flags);
+
+    if (result == -1) {
+        bool stale = fd_was_stale(in);
+
+        if (fd_was_stale(out) || stale)
+            return libc.splice(in, in_at, out, out_at, len, flags);
+    }
+    return kept(result, saved);
+}
+
+FILE *hook_fdopen(int fd, const char *mode)
+{
+    return fd_is_ours(fd) ? streams_open(fd, mode) : libc.fdopen(fd, mode);
+}
+
+int hook_fclose(FILE *stream)
+{
+    return streams_close(stream);
+}
+
+FILE *hook_freopen(const char *path, const char *mode, FILE *stream)
+{
+    return streams_reopen(path, mode, stream);
 }
 
 int hook_vdprintf(int fd, const char *format, va_list args)
@@ -184,6 +255,41 @@ int hook___vdprintf_chk(int fd, int flag, const char *format, va_list args)
     return hook_vdprintf(fd, format, args);
 }
 
+/* Sockets of ours that went to another process. */
+static void share_sent(const struct msghdr *msg)
+{
+    struct cmsghdr *cmsg;
+
+    if (!msg->msg_controllen)
+        return;
+    for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR((struct msghdr *)msg, cmsg))
+        if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
+            sharing_happened();
+}
+
+ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    RETURN_IF_OURS(ssize_t, kernel_sendmsg(fd, msg, flags))
+    RETURN_IF_LEG(ssize_t, userspace_sendmsg(fd, msg, flags))
+
+    ssize_t result = libc.sendmsg(fd, msg, flags);
+
+    if (result >= 0)
+        share_sent(msg);
+    return result;
+}
+
+int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
+{
+    RETURN_IF_OURS(int, kernel_sendmmsg(fd, msgs, count, flags))
+
+    int result = libc.sendmmsg(fd, msgs, count, flags);
+
+    for (int i = 0; i < result; i++)
+        share_sent(&msgs[i].msg_hdr);
+    return result;
+}
+
 /* File descriptors that came by SCM_RIGHTS took numbers that had another meaning before. */
 static void forget_received(const struct msghdr *msg)
 {
@@ -199,22 +305,17 @@ static void forget_received(const struct msghdr *msg)
 
             memcpy(&fd, (const char *)cmsg + at, sizeof fd);
             fd_received(fd);
+            (void)fd_kind(fd); /* poll() asks nothing about numbers that it does not know */
         }
     }
 }
 
 ssize_t hook_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-    ssize_t result;
+    RETURN_IF_OURS(ssize_t, kernel_recvmsg(fd, msg, flags))
 
-    if (fd_is_ours(fd)) {
-        int saved = errno;
+    ssize_t result = libc.recvmsg(fd, msg, flags);
 
-        result = kernel_recvmsg(fd, msg, flags);
-        if (result >= 0 || !fd_was_stale(fd))
-            return kept(result, saved);
-    }
-    result = libc.recvmsg(fd, msg, flags);
     if (result >= 0)
         forget_received(msg);
     return result;
@@ -223,52 +324,79 @@ ssize_t hook_recvmsg(int fd, struct msghdr *msg, int flags)
 int hook_recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
                   struct timespec *timeout)
 {
-    int result;
+    RETURN_IF_OURS(int, kernel_recvmmsg(fd, msgs, count, flags, timeout))
 
-    if (fd_is_ours(fd)) {
-        int saved = errno;
+    int result = libc.recvmmsg(fd, msgs, count, flags, timeout);
 
-        result = kernel_recvmmsg(fd, msgs, count, flags, timeout);
-        if (result >= 0 || !fd_was_stale(fd))
-            return (int)kept(result, saved);
-    }
-    result = libc.recvmmsg(fd, msgs, count, flags, timeout);
     for (int i = 0; i < result; i++)
         forget_received(&msgs[i].msg_hdr);
     return result;
 }
 
+int hook_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    return kernel_poll(fds, count, timeout);
+}
+
 int hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                const sigset_t *mask)
 {
-    static const struct timespec now;
-
-    if (kernel_poll_failed(fds, count))
-        timeout = &now;
-
-    int result = libc.ppoll(fds, count, timeout, mask);
-
-    return result < 0 ? result : kernel_poll_fixup(fds, count, result);
+    return kernel_ppoll(fds, count, timeout, mask);
 }
 
 int hook_select(int count, fd_set *reads, fd_set *writes, fd_set *errors, struct timeval *timeout)
 {
-    struct timeval now = {0};
-    struct failed_fds failed;
-
-    if (!kernel_select_failed(count, reads, writes, &failed))
-        return libc.select(count, reads, writes, errors, timeout);
-
-    int result = libc.select(count, reads, writes, errors, &now);
-
-    return result < 0 ? result : kernel_select_fixup(&failed, reads, writes, result);
+    return kernel_select(count, reads, writes, errors, timeout);
 }
 
-int hook_poll(struct pollfd *fds, nfds_t count, int timeout)
+int hook_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 {
-    int result = libc.poll(fds, count, kernel_poll_failed(fds, count) ? 0 : timeout);
+    enum fd_kind kind = fd_kind(fd);
 
-    return result < 0 ? result : kernel_poll_fixup(fds, count, result);
+    if (kind > FD_FOREIGN && kind < FD_LISTENING)
+        kernel_epoll_ctl(epoll, op, fd, event);
+
+    int result = libc.epoll_ctl(epoll, op, fd, event);
+
+    if (result == 0 && kind == FD_LISTENING)
+        dual_epoll_ctl(epoll, op, fd, event);
+    return result;
+}
+
+static inline bool any_unsettled(void)
+{
+    return __builtin_expect(atomic_load_explicit(&fd_any_unsettled, memory_order_relaxed), 0);
+}
+
+/* The time is only looked at when it may be needed. */
+#define EPOLL_WAIT(call, timeout, mask)                                                       \
+    int64_t deadline = any_unsettled() ? kernel_epoll_deadline(timeout) : (timeout);          \
+    tell_paths();                                                                             \
+    int count = libc.call;                                                                    \
+    return count > 0 && any_unsettled()                                                       \
+               ? kernel_epoll_wait(epoll, events, max, deadline, mask, count)                 \
+               : count
+
+int hook_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout)
+{
+    EPOLL_WAIT(epoll_wait(epoll, events, max, timeout), timeout, NULL);
+}
+
+int hook_epoll_pwait(int epoll, struct epoll_event *events, int max, int timeout,
+                     const sigset_t *mask)
+{
+    EPOLL_WAIT(epoll_pwait(epoll, events, max, timeout, mask), timeout, mask);
+}
+
+static int64_t in_ms(const struct timespec *time)
+{
+    return time ? (int64_t)time->tv_sec * 1000 + (time->tv_nsec + 999999) / 1000000 : -1;
+}
+
+int hook_epoll_pwait2(int epoll, struct epoll_event *events, int max,
+                      const struct timespec *timeout, const sigset_t *mask)
+{
+    EPOLL_WAIT(epoll_pwait2(epoll, events, max, timeout, mask), in_ms(timeout), mask);
 }
 
 /*
@@ -277,56 +405,75 @@ int hook_poll(struct pollfd *fds, nfds_t count, int timeout)
  */
 int hook_close(int fd)
 {
+    kernel_closing(fd);
     fd_forget(fd);
     return libc.close(fd);
+}
+
+static void closing_range(unsigned first, unsigned last)
+{
+    kernel_closing_range(first, last);
+    fd_forget_range(first, last);
 }
 
 int hook_close_range(unsigned first, unsigned last, int flags)
 {
     if (!((unsigned)flags & CLOSE_RANGE_CLOEXEC))
-        fd_forget_range(first, last);
+        closing_range(first, last);
     return libc.close_range(first, last, flags);
 }
 
 void hook_closefrom(int first)
 {
-    fd_forget_range(first < 0 ? 0 : (unsigned)first, ~0U);
+    closing_range(first < 0 ? 0 : (unsigned)first, ~0U);
     libc.closefrom(first);
+}
+
+static int duplicated(int fd, int to)
+{
+    if (to >= 0) {
+        /* So begins the life of a service's standard streams: of any program, with a shim or not. */
+        if (to <= STDERR_FILENO && fd_is_ours(fd))
+            kernel_quiet(fd);
+        fd_duplicated(fd, to);
+        dual_duplicated(fd, to);
+        streams_follow(to);
+    }
+    return to;
 }
 
 int hook_dup(int fd)
 {
-    int to = libc.dup(fd);
+    return duplicated(fd, libc.dup(fd));
+}
 
-    fd_duplicated(fd, to);
-    return to;
+/* The number gets a new meaning: what it had is closed, if fd is there to take its place. */
+static void replaced(int fd, int to)
+{
+    if (fd != to && fd_was_ours(to) && libc.fcntl(fd, F_GETFD, NULL) >= 0)
+        kernel_closing(to);
 }
 
 int hook_dup2(int fd, int to)
 {
-    int result = libc.dup2(fd, to);
-
-    if (result >= 0)
-        fd_duplicated(fd, to);
-    return result;
+    replaced(fd, to);
+    return duplicated(fd, libc.dup2(fd, to));
 }
 
 int hook_dup3(int fd, int to, int flags)
 {
-    int result = libc.dup3(fd, to, flags);
-
-    if (result >= 0)
-        fd_duplicated(fd, to);
-    return result;
+    replaced(fd, to);
+    return duplicated(fd, libc.dup3(fd, to, flags));
 }
 
 int hook_fcntl(int fd, int command, void *arg)
 {
     int result = libc.fcntl(fd, command, arg);
 
-    if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
-        fd_duplicated(fd, result);
-    return result;
+    if (result >= 0 && (command == F_SETFD || command == F_SETFL || command == F_SETOWN ||
+                        command == F_SETOWN_EX || command == F_SETSIG))
+        dual_fcntl(fd, command, arg);
+    return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? duplicated(fd, result) : result;
 }
 
 int hook_pidfd_getfd(int pidfd, int target, unsigned flags)
@@ -334,6 +481,7 @@ int hook_pidfd_getfd(int pidfd, int target, unsigned flags)
     int fd = libc.pidfd_getfd(pidfd, target, flags);
 
     fd_received(fd);
+    (void)fd_kind(fd);
     return fd;
 }
 
@@ -342,6 +490,52 @@ int hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, un
     if (option == PR_SET_SECCOMP)
         fd_seal();
     return libc.prctl(option, a, b, c, d);
+}
+
+int hook_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                     struct addrinfo **found)
+{
+    int result = libc.getaddrinfo(node, service, hints, found);
+
+    if (result == 0 && node && shim_ready())
+        names_learn(*found);
+    return result;
+}
+
+/* The old functions tell of failure by no host, and some of them by a result too. */
+static struct hostent *learned(struct hostent *found)
+{
+    if (found && shim_ready())
+        names_learn_host(found);
+    return found;
+}
+
+struct hostent *hook_gethostbyname(const char *name)
+{
+    return learned(libc.gethostbyname(name));
+}
+
+struct hostent *hook_gethostbyname2(const char *name, int family)
+{
+    return learned(libc.gethostbyname2(name, family));
+}
+
+int hook_gethostbyname_r(const char *name, struct hostent *host, char *buf, size_t len,
+                         struct hostent **found, int *error)
+{
+    int result = libc.gethostbyname_r(name, host, buf, len, found, error);
+
+    learned(result == 0 ? *found : NULL);
+    return result;
+}
+
+int hook_gethostbyname2_r(const char *name, int family, struct hostent *host, char *buf, size_t len,
+                          struct hostent **found, int *error)
+{
+    int result = libc.gethostbyname2_r(name, family, host, buf, len, found, error);
+
+    learned(result == 0 ? *found : NULL);
+    return result;
 }
 
 /* Programs that bypass libc's functions but not libc: the calls that matter take the same way. */
@@ -362,6 +556,8 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
         return hook_accept4((int)a, (struct sockaddr *)b, (socklen_t *)c, (int)d);
     case SYS_connect:
         return hook_connect((int)a, (const struct sockaddr *)b, (socklen_t)c);
+    case SYS_getsockname:
+        return hook_getsockname((int)a, (struct sockaddr *)b, (socklen_t *)c);
     case SYS_getpeername:
         return hook_getpeername((int)a, (struct sockaddr *)b, (socklen_t *)c);
     case SYS_shutdown:
@@ -385,6 +581,8 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
         return hook_sendmmsg((int)a, (struct mmsghdr *)b, (unsigned)c, (int)d);
     case SYS_sendfile:
         return hook_sendfile((int)a, (int)b, (off_t *)c, (size_t)d);
+    case SYS_splice:
+        return hook_splice((int)a, (off64_t *)b, (int)c, (off64_t *)d, (size_t)e, (unsigned)f);
     case SYS_read:
         return hook_read((int)a, (void *)b, (size_t)c);
     case SYS_readv:
@@ -397,6 +595,18 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
     case SYS_recvmmsg:
         return hook_recvmmsg((int)a, (struct mmsghdr *)b, (unsigned)c, (int)d,
                              (struct timespec *)e);
+    case SYS_epoll_ctl:
+        return hook_epoll_ctl((int)a, (int)b, (int)c, (struct epoll_event *)d);
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait:
+        return hook_epoll_wait((int)a, (struct epoll_event *)b, (int)c, (int)d);
+#endif
+    case SYS_epoll_pwait:
+        return hook_epoll_pwait((int)a, (struct epoll_event *)b, (int)c, (int)d,
+                                (const sigset_t *)e);
+    case SYS_epoll_pwait2:
+        return hook_epoll_pwait2((int)a, (struct epoll_event *)b, (int)c,
+                                 (const struct timespec *)d, (const sigset_t *)e);
     case SYS_close:
         return hook_close((int)a);
     case SYS_close_range:
@@ -416,6 +626,14 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
         return libc.syscall(number, a, b, c, d, e, f);
     case SYS_pidfd_getfd:
         return hook_pidfd_getfd((int)a, (int)b, (unsigned)c);
+    case SYS_clone:
+    case SYS_clone3:
+#ifdef SYS_fork
+    case SYS_fork:
+    case SYS_vfork:
+#endif
+        sharing_happened();
+        return libc.syscall(number, a, b, c, d, e, f);
     default:
         return libc.syscall(number, a, b, c, d, e, f);
     }

@@ -4,9 +4,18 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "config.h"
+#include "kernel/kernel.h"
+#include "ledger.h"
 #include "libc.h"
+#include "params.h"
+#include "process.h"
+#include "rules.h"
+#include "streams.h"
+#include "userspace/userspace.h"
 
 enum { COLD, WARMING, READY };
 
@@ -25,12 +34,42 @@ bool shim_ready(void)
 
     libc_resolve();
     config_load();
+    for (size_t i = 0; i <= RULES_MAX; i++)
+        if (rule_options[i])
+            auth_load(rule_options[i]);
+    userspace_start();
+    ledger_start();
     errno = saved;
     atomic_store_explicit(&state, READY, memory_order_release);
     return true;
 }
 
-__attribute__((constructor(101))) static void start(void)
+/* exit() closes what the program left open, and not through us. */
+__attribute__((destructor)) static void stop(void)
 {
+    kernel_closing_range(0, ~0U);
+}
+
+/*
+ * The library asks to be started before all others (-z initfirst): C++'s cin and cout take what
+ * stdin and stdout are when they are made. libc itself has then not yet set its variables.
+ */
+static void set_libc_variables(int argc, char **argv, char **envp)
+{
+    if (!environ)
+        environ = envp;
+    if (argc > 0 && !*program_invocation_short_name) {
+        const char *slash = strrchr(argv[0], '/');
+
+        program_invocation_name = argv[0];
+        program_invocation_short_name = slash ? (char *)slash + 1 : argv[0];
+    }
+}
+
+__attribute__((constructor(101))) static void start(int argc, char **argv, char **envp)
+{
+    set_libc_variables(argc, argv, envp);
     (void)shim_ready();
+    process_start();
+    streams_start();
 }

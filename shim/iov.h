@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/uio.h>
 
-enum { IOV_WINDOW = 64 }; /* elements in one window: 1 KiB of stack */
+enum { IOV_WINDOW = 64 }; /* elements in a window: 1 KiB of stack */
 
 struct iov_cursor {
     const struct iovec *iov;
@@ -39,13 +39,16 @@ static inline void iov_advance(struct iov_cursor *at, size_t bytes)
     at->skip = bytes;
 }
 
-/* Fills window with up to limit bytes from the cursor on; returns the bytes, *count elements. */
-static inline size_t iov_window(const struct iov_cursor *at, size_t limit,
-                                struct iovec window[IOV_WINDOW], size_t *count)
+/*
+ * Fills window, which has room for so many elements, with up to limit bytes from the cursor on;
+ * returns the bytes, *count elements.
+ */
+static inline size_t iov_window(const struct iov_cursor *at, size_t limit, struct iovec *window,
+                                size_t room, size_t *count)
 {
     size_t bytes = 0, skip = at->skip, n = 0;
 
-    for (size_t i = 0; i < at->count && n < IOV_WINDOW && bytes < limit; i++, skip = 0) {
+    for (size_t i = 0; i < at->count && n < room && bytes < limit; i++, skip = 0) {
         size_t len = at->iov[i].iov_len - skip;
 
         if (!len)

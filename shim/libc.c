@@ -5,46 +5,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 
-_Static_assert(sizeof(long) == 8, "the raw system calls are written for 64-bit ABIs");
-
-/* libc's syscall() cannot serve here: its name is one of our own hooks. */
-long raw_syscall(long number, long a, long b, long c, long d, long e, long f)
-{
-#if defined(__x86_64__)
-    long result;
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-#elif defined(__aarch64__)
-    register long x8 __asm__("x8") = number;
-    register long result __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    register long x4 __asm__("x4") = e;
-    register long x5 __asm__("x5") = f;
-
-    __asm__ volatile("svc 0"
-                     : "+r"(result)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-                     : "memory");
-#else
-#error "raw_syscall() needs the system call instruction of this architecture"
-#endif
-    if (result < 0 && result > -4096) {
-        errno = (int)-result;
-        return -1;
-    }
-    return result;
-}
+#include "sharing.h"
 
 /* Lets hooks.def write raw(SYS_x, args...) with up to six arguments of any scalar type. */
 #define RAW7(n, a, b, c, d, e, f, ...)                                                        \
@@ -95,34 +60,44 @@ static int raw_vdprintf(int fd, const char *format, va_list args)
     return len < 0 ? -1 : (int)raw(SYS_write, fd, text, len);
 }
 
+/* What is no system call does not wait for the constructor. Without such a function: failure. */
+#define LATE(failure, name, ...)                                                              \
+    (libc_resolve_late((void (**)(void))(void *)&libc.name) ? libc.name(__VA_ARGS__) : (failure))
+
+static bool libc_resolve_late(void (**function)(void))
+{
+    void (*stand_in)(void) = *function;
+
+    libc_resolve();
+    if (*function == stand_in)
+        errno = ENOSYS;
+    return *function != stand_in;
+}
+
 #define RAW_FUNCTION(ret, name, proto, call)                                                  \
     static ret stand_in_##name proto { return (ret)(call); }
 #define HOOK(ret, name, proto, args, op, raw) RAW_FUNCTION(ret, name, proto, raw)
 #define SPECIAL(ret, name, proto, args, raw) RAW_FUNCTION(ret, name, proto, raw)
 #define TWIN(ret, name, proto, call, raw)                                                     \
     static ret stand_in_##name proto { (void)size; return (ret)(raw); }
-#define ALIAS(alias, name)
-#define BARE(name)
 #include "hooks.def"
-#undef HOOK
-#undef SPECIAL
-#undef TWIN
 
+struct libc libc = {
 #define HOOK(ret, name, ...) .name = stand_in_##name,
 #define SPECIAL HOOK
 #define TWIN HOOK
-struct libc libc = {
 #include "hooks.def"
 };
-#undef HOOK
 
 static const struct {
     const char *name;
     void (**function)(void);
 } symbols[] = {
 #define HOOK(ret, name, ...) {#name, (void (**)(void))(void *)&libc.name},
+#define SPECIAL HOOK
+#define TWIN HOOK
+#define COUNTED(name) {#name, &counted_##name},
 #include "hooks.def"
-#undef HOOK
 };
 
 void libc_resolve(void)

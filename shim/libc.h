@@ -3,10 +3,13 @@
 #ifndef SCTPSHIM_LIBC_H
 #define SCTPSHIM_LIBC_H
 
+#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -16,16 +19,9 @@
 #define HOOK(ret, name, proto, args, op, raw) ret(*name) proto;
 #define SPECIAL(ret, name, proto, args, raw) ret(*name) proto;
 #define TWIN(ret, name, proto, call, raw) ret(*name) proto;
-#define ALIAS(alias, name)
-#define BARE(name)
 struct libc {
 #include "hooks.def"
 };
-#undef HOOK
-#undef SPECIAL
-#undef TWIN
-#undef ALIAS
-#undef BARE
 
 /*
  * Before libc_resolve() each pointer is a raw system call (no cancellation point, otherwise the

@@ -72,26 +72,47 @@ static bool in_loopback_net(const union address *to)
 }
 
 /*
- * At which addresses do sockets wait on this port? The kernel's list of endpoints tells, a line
- * each: pointers and numbers, the port, then addresses.
+ * A line of the kernel's list of endpoints: pointers and numbers, padded with blanks on either side,
+ * then the addresses. What LOCAL_ADDRS makes of a wildcard has the loopback address beside others;
+ * a program that binds loopback alone means it.
  */
+static void read_endpoint(char *line, const char *address, const char *port, bool *there,
+                          bool *wildcard)
+{
+    enum { STATE = 3, PORT = 5, ADDRESSES = 8 };
+    bool any = false, home = false;
+    unsigned column = 0;
+    char *rest;
+
+    for (char *word = strtok_r(line, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
+        unsigned here = column++;
+
+        if ((here == STATE && strcmp(word, "10") != 0) || (here == PORT && strcmp(word, port) != 0))
+            return;
+        if (here < ADDRESSES)
+            continue;
+        *there |= strcmp(word, address) == 0;
+        home |= strcmp(word, "127.0.0.1") == 0;
+        any |= strcmp(word, "0.0.0.0") == 0 ||
+               strcmp(word, "0000:0000:0000:0000:0000:0000:0000:0000") == 0;
+    }
+    *wildcard |= any || (home && column > ADDRESSES + 1);
+}
+
+/* At which addresses do sockets listen on this port? */
 static void find_listeners(const union address *to, bool *there, bool *wildcard)
 {
-    char address[INET_ADDRSTRLEN + 2], port[8], line[512];
+    char address[INET_ADDRSTRLEN], port[8], line[512];
     const unsigned char *a = (const unsigned char *)&to->in.sin_addr;
     FILE *list = fopen("/proc/net/sctp/eps", "re");
 
     *there = *wildcard = false;
     if (!list)
         return;
-    snprintf(address, sizeof address, " %u.%u.%u.%u ", a[0], a[1], a[2], a[3]);
-    snprintf(port, sizeof port, " %u ", ntohs(to->in.sin_port));
-    while (fgets(line, sizeof line, list)) {
-        if (!strstr(line, port))
-            continue;
-        *there |= strstr(line, address) != NULL;
-        *wildcard |= strstr(line, " 0.0.0.0 ") || strstr(line, " 0000:0000:0000:0000:0000:0000:0000:0000 ");
-    }
+    snprintf(address, sizeof address, "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
+    snprintf(port, sizeof port, "%u", ntohs(to->in.sin_port));
+    while (fgets(line, sizeof line, list))
+        read_endpoint(line, address, port, there, wildcard);
     fclose(list);
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The active side: connect() and the life of a connect that is under way. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "address.h"
 #include "internal.h"
 #include "kernel.h"
+#include "tell.h"
 
 /*
  * With IP_RECVERR an ICMP error ends a connect as it does in TCP; without it SCTP retries in
@@ -16,9 +16,13 @@
 static void recverr(int fd, bool on)
 {
     struct fd_info *info = fd_info(fd);
-    bool six = int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET) == AF_INET6;
+    bool six;
 
-    if (on == !!(info->flags & FDF_RECVERR_OURS) || (on && int_option(fd, IPPROTO_IP, IP_RECVERR, 0)))
+    if (on == !!(info->flags & FDF_RECVERR_OURS))
+        return;
+    six = int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET) == AF_INET6;
+    if (on && (int_option(fd, IPPROTO_IP, IP_RECVERR, 0) ||
+               (six && int_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 0))))
         return;
     set_int_option(fd, IPPROTO_IP, IP_RECVERR, on); /* v6 sockets need it for mapped addresses */
     if (six)
@@ -26,11 +30,47 @@ static void recverr(int fd, bool on)
     info->flags ^= FDF_RECVERR_OURS;
 }
 
-static void connected(int fd, const struct sctp_status *status)
+/*
+ * The one success that connect() still owes belongs to the socket: once up, the kernel keeps it.
+ * Whether another process has been here before shows in the events, which the first one changes.
+ */
+static void keep_due(int fd)
+{
+    bool waited_for = fd_kind(fd) == FD_CONNECTING && !(fd_info(fd)->flags & FDF_CONNECT_DUE);
+
+    if (!waited_for && events_unsettled(fd))
+        state_add(fd, STATE_CONNECT_DUE);
+}
+
+/* What was shut down before there was a connection is so from its first moment on, unheard. */
+static void shut_from_the_start(int fd)
+{
+    unsigned how = shut_early(fd);
+
+    if (how & FDF_READ_SHUT)
+        ends_note(fd, FDF_READ_SHUT);
+    if (how & FDF_WRITE_SHUT && !(state_get(fd) & STATE_FIN_SENT))
+        state_add(fd, STATE_MUTE);
+}
+
+/* There is, or was, a connection. */
+static void came_up(int fd)
 {
     recverr(fd, false);
+    keep_due(fd);
+    fallback_up(fd);
+    shut_from_the_start(fd);
+}
+
+static void connected(int fd, const struct sctp_status *status)
+{
+    came_up(fd);
     params_tune(fd, status);
+    if (fd_kind(fd) != FD_OPEN)
+        events_connected(fd);
     fd_set_kind(fd, FD_OPEN);
+    paths_up(fd);
+    tell_up(fd, "connected");
 }
 
 /* Errors after which the kernel has given up too; after others it goes on sending INIT. */
@@ -39,36 +79,85 @@ static bool is_final(int error)
     return error == ECONNREFUSED || error == ETIMEDOUT || error == ECONNRESET || error == EPIPE;
 }
 
+/* Has another process that holds the socket begun to connect it, or seen its connection end? */
+static void look_beyond(int fd)
+{
+    struct fd_info *info = fd_info(fd);
+    enum fd_kind kind = kernel_classify(fd);
+
+    if (kind <= FD_IDLE)
+        return;
+    kernel_recall(fd, info);
+    fd_set_kind(fd, kind);
+}
+
 enum link link_settle(int fd)
 {
     struct sctp_status status;
-    struct pollfd poll = {.fd = fd, .events = POLLIN | POLLOUT};
+    short ready;
     int error;
 
+    if (fd_kind(fd) == FD_OPEN)
+        return LINK_UP;
+    if (fd_kind(fd) == FD_IDLE)
+        look_beyond(fd);
     if (sctp_get(fd, SCTP_STATUS, &status, sizeof status) == 0) {
         connected(fd, &status);
         return LINK_UP;
     }
     if (fd_kind(fd) != FD_CONNECTING)
-        return LINK_NONE;
-    if (libc.poll(&poll, 1, 0) <= 0)
+        return fd_kind(fd) == FD_OPEN ? LINK_UP : LINK_NONE;
+    ready = ready_now(fd, POLLIN | POLLOUT);
+    if (!ready)
         return LINK_PENDING;
-    /* Up and down again between two calls: the stream ended before this process looked. */
-    if (!(poll.revents & POLLERR)) {
+    /* Up and down again between two calls, by an end or by a reset, which stays for who asks. */
+    if (!(ready & POLLERR) || ready & POLLIN) {
+        came_up(fd);
         fd_set_kind(fd, FD_OPEN);
         return LINK_UP;
     }
+    if (!fallback_claim(fd))
+        return LINK_PENDING;
     error = int_option(fd, SOL_SOCKET, SO_ERROR, 0);
+    events_failed(fd);
+    if (fallback_go_on(fd, error ? error : ECONNREFUSED)) {
+        errno = ENOTSOCK; /* not ours any more: whoever was called, libc is next */
+        return LINK_FAILED;
+    }
     fd_set_kind(fd, is_final(error) ? FD_FAILED : FD_STRANDED);
-    errno = error ? error : ECONNREFUSED;
+    error = error ? error : ECONNREFUSED;
+    params_not_connected(fd, error);
+    errno = error;
     return LINK_FAILED;
+}
+
+enum link link_look(int fd)
+{
+    enum link link = link_settle(fd);
+
+    if (link == LINK_FAILED && fd_is_ours(fd))
+        fd_info(fd)->pending = (uint8_t)errno;
+    return link;
+}
+
+void link_look_up(int fd)
+{
+    short ready;
+
+    if (fd_kind(fd) == FD_IDLE)
+        (void)link_look(fd); /* another process may have made something of it */
+    if (fd_kind(fd) != FD_CONNECTING)
+        return;
+    ready = ready_now(fd, POLLIN | POLLOUT);
+    if (ready && !(ready & POLLERR))
+        (void)link_look(fd);
 }
 
 /*
  * poll() never restarts after a signal; TCP's connect() does if the handler said SA_RESTART. Which
  * handler ran cannot be asked, so it counts as restarting when all installed handlers say so.
  */
-static bool signals_restart(void)
+bool signals_restart(void)
 {
     bool handled = false;
 
@@ -85,20 +174,47 @@ static bool signals_restart(void)
     return handled;
 }
 
+/* Does a signal that comes now leave connect() waiting? */
+static bool may_restart(int fd)
+{
+    return timeout_option(fd, SO_SNDTIMEO) < 0 && signals_restart();
+}
+
+/* Another thread has seen the connect fail, and perhaps been told why. */
+static int failed_meanwhile(int fd)
+{
+    int error = take_pending(fd);
+
+    errno = error ? error : ECONNABORTED;
+    return -1;
+}
+
+/*
+ * In slices: poll() forgets a socket whose number another thread gives to another file, and would
+ * wait on that one for ever.
+ */
 int link_wait(int fd)
 {
-    int64_t limit = timeout_option(fd, SO_SNDTIMEO);
-    int64_t deadline = limit < 0 ? -1 : now_ms() + limit;
+    enum { A_WHILE = 100 };
+    const struct fd_info *info = fd_info(fd);
+    uint32_t life = info->life;
+    int64_t start = now_ms(), deadline = deadline_from(fd, SO_SNDTIMEO, start);
 
     for (;;) {
-        int ready = wait_for(fd, POLLOUT, deadline);
+        int64_t slice = now_ms() + A_WHILE;
+        int ready = wait_for(fd, POLLOUT, deadline < 0 || slice < deadline ? slice : deadline);
 
-        if (ready < 0) {
-            if (errno == EINTR && limit < 0 && signals_restart())
-                continue;
+        if (ready < 0 && (errno != EINTR || !may_restart(fd)))
+            return -1;
+        if (!fd_is_still(fd, info, life)) {
+            errno = ECONNABORTED; /* TCP's connect() holds the socket, and tells how it ended */
             return -1;
         }
-        if (ready == 0) {
+        if (ready <= 0) {
+            /* Asked again: it may have been the tick that another thread's connect() set. */
+            deadline = deadline_from(fd, SO_SNDTIMEO, start);
+            if (deadline < 0 || now_ms() < deadline)
+                continue;
             errno = EINPROGRESS;
             return -1;
         }
@@ -108,8 +224,7 @@ int link_wait(int fd)
         case LINK_PENDING:
             continue;
         case LINK_NONE:
-            errno = ENOTCONN;
-            return -1;
+            return failed_meanwhile(fd);
         case LINK_FAILED:
             return -1;
         }
@@ -120,9 +235,10 @@ int link_wait(int fd)
  * Every port of the ephemeral range carries an association of ours: unlike TCP, SCTP does not
  * share one among destinations unless asked. So take one outside the range, shared.
  */
-static int connect_shared_port(int fd, const union address *to, socklen_t len)
+static int bind_shared_port(int fd)
 {
-    union address from = {.in6 = {.sin6_family = to->any.sa_family}};
+    int domain = int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET);
+    union address from = {.in6 = {.sin6_family = (sa_family_t)domain}};
     int reuse = int_option(fd, SOL_SOCKET, SO_REUSEADDR, 0);
     struct timespec seed;
     int result = -1;
@@ -133,59 +249,145 @@ static int connect_shared_port(int fd, const union address *to, socklen_t len)
         uint32_t mix = ((uint32_t)seed.tv_nsec + (uint32_t)tries) * 2654435761u;
 
         from.in.sin_port = htons((uint16_t)(1024 + (mix >> 16) % (65536 - 1024)));
-        result = libc.bind(fd, &from.any, len);
+        result = local_bind(fd, &from, address_len(&from));
     }
     set_int_option(fd, SOL_SOCKET, SO_REUSEADDR, reuse);
-    if (result == 0)
-        return libc.connect(fd, &to->any, len);
-    errno = EADDRNOTAVAIL;
+    if (result < 0)
+        errno = EADDRNOTAVAIL;
+    return result;
+}
+
+/* The first address, and where it does not answer in time the next ones, in turn. */
+static int connect_to(int fd, const struct addresses *to)
+{
+    char packed[PACKED_MAX];
+
+    if (to->count == 1)
+        return libc.connect(fd, &to->at[0].any, address_len(&to->at[0]));
+    return sctp_set(fd, SCTP_SOCKOPT_CONNECTX, packed, addresses_pack(to, packed));
+}
+
+static int start_nonblocking(int fd, const struct addresses *to)
+{
+    int result = connect_to(fd, to);
+
+    if (result < 0 && errno == EAGAIN && !(fd_info(fd)->flags & FDF_BOUND) &&
+        (result = bind_shared_port(fd)) == 0)
+        result = connect_to(fd, to);
+    return result;
+}
+
+/*
+ * The kernel's blocking connect neither hears ICMP nor restarts: it gets one tick, then we wait.
+ * Not by making the socket non-blocking: a read in another thread or process would see that, and
+ * fail; the limit on sends is seen by who asks for it, or sends before there is a connection.
+ */
+static int start_blocking(int fd, const struct addresses *to)
+{
+    static const struct timeval tick = {.tv_usec = 1};
+    const struct fd_info *info = fd_info(fd);
+    uint32_t life = info->life;
+    struct timeval limit = {0};
+    socklen_t size = sizeof limit;
+    int result, error;
+
+    libc.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &size);
+    libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);
+    result = start_nonblocking(fd, to);
+    error = errno;
+    if (fd_is_still(fd, info, life))
+        libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    errno = error;
+    return result;
+}
+
+/* Did a start that failed leave its error with the socket? Then link_settle() tells what it was. */
+static bool is_left_with_error(int fd)
+{
+    return ready_now(fd, 0) & POLLERR;
+}
+
+/* The kernel refused to begin, or was so quick to fail that its answer is all there is. */
+static int not_started(int fd, int error)
+{
+    fd_info(fd)->pending = 0;
+    events_failed(fd);
+    fd_set_kind(fd, FD_IDLE);
+    errno = error;
     return -1;
 }
 
-static int start_nonblocking(int fd, const union address *to, socklen_t len)
-{
-    int result = libc.connect(fd, &to->any, len);
-
-    if (result < 0 && errno == EAGAIN && !(fd_info(fd)->flags & FDF_BOUND))
-        result = connect_shared_port(fd, to, len);
-    return result;
-}
-
-/* The kernel's blocking connect neither hears ICMP nor restarts: start it, and wait ourselves. */
-static int start(int fd, const union address *to, socklen_t len)
-{
-    int flags = libc.fcntl(fd, F_GETFL, NULL);
-    bool blocking = !(flags & O_NONBLOCK);
-    int result, error;
-
-    recverr(fd, true);
-    if (blocking)
-        libc.fcntl(fd, F_SETFL, (void *)(intptr_t)(flags | O_NONBLOCK));
-    result = start_nonblocking(fd, to, len);
-    error = errno;
-    if (blocking)
-        libc.fcntl(fd, F_SETFL, (void *)(intptr_t)flags);
-    errno = error;
-    if (result < 0 && error != EINPROGRESS)
-        return -1;
-    fd_info(fd)->flags |= FDF_CONNECT_DUE;
-    fd_set_kind(fd, FD_CONNECTING);
-    if (!blocking)
-        return result;
-    result = link_wait(fd);
-    /* A blocking connect that failed leaves a TCP socket as good as new. */
-    if (result < 0 && fd_kind(fd) == FD_FAILED)
-        fd_set_kind(fd, FD_IDLE);
-    if (result == 0)
-        fd_info(fd)->flags &= (uint16_t)~FDF_CONNECT_DUE;
-    return result;
-}
-
-/* connect() on a socket that connects already, or has just finished to. */
-static int resume(int fd)
+/* The end of a blocking connect that is under way. */
+static int finish(int fd, bool interrupted)
 {
     struct fd_info *info = fd_info(fd);
-    enum link link = fd_kind(fd) == FD_OPEN ? LINK_UP : link_settle(fd);
+    int result = -1;
+
+    errno = EINTR;
+    if (!interrupted || may_restart(fd))
+        result = link_wait(fd);
+    if (result == 0)
+        return 0;
+    /* A blocking connect that failed leaves a TCP socket as good as new. */
+    if (fd_kind(fd) == FD_FAILED)
+        fd_set_kind(fd, FD_IDLE);
+    else if (fd_kind(fd) == FD_CONNECTING)
+        info->flags |= FDF_CONNECT_DUE;
+    return result;
+}
+
+static int start(int fd, const struct addresses *to)
+{
+    struct fd_info *info = fd_info(fd);
+    uint32_t life = info->life;
+    bool blocking = !is_nonblocking(fd);
+    int result, error;
+
+    params_apply_bound(fd);
+    recverr(fd, to->count == 1); /* else the next address is tried */
+    events_connecting(fd);
+    if (blocking)
+        info->flags &= (uint16_t)~FDF_CONNECT_DUE;
+    else
+        info->flags |= FDF_CONNECT_DUE;
+    fd_set_kind(fd, FD_CONNECTING); /* now already: another thread may poll */
+    result = blocking ? start_blocking(fd, to) : start_nonblocking(fd, to);
+    error = errno;
+    if (!fd_is_still(fd, info, life))
+        return result < 0 && error == EINPROGRESS ? 0 : result;
+    if (result < 0 && error != EINPROGRESS && error != EALREADY && error != EINTR &&
+        !(blocking && is_left_with_error(fd)))
+        return not_started(fd, error);
+    if (blocking)
+        return finish(fd, result < 0 && error == EINTR);
+    errno = error;
+    return result;
+}
+
+/* The connection is up, or was: has connect() said so before, to anyone? */
+static int told_once(int fd)
+{
+    int error = EISCONN;
+    socklen_t len = sizeof error;
+
+    fd_info(fd)->flags &= (uint16_t)~FDF_CONNECT_DUE;
+    if (state_get(fd) & STATE_CONNECT_DUE && ends_recall(fd) & FDF_WRITE_SHUT) {
+        error = EINVAL; /* shut down when it was over already */
+    } else if (state_take(fd, STATE_CONNECT_DUE)) {
+        if (!is_closed(fd))
+            return 0;
+        kernel_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+        error = error ? error : ECONNABORTED;
+        socket_replace(fd); /* a connect() that fails leaves a socket as good as new */
+    }
+    errno = error;
+    return -1;
+}
+
+/* connect() on a socket that connects already. */
+static int resume(int fd)
+{
+    enum link link = link_settle(fd);
 
     if (link == LINK_PENDING) {
         if (is_nonblocking(fd)) {
@@ -196,40 +398,111 @@ static int resume(int fd)
         if (link == LINK_FAILED && errno == EINPROGRESS)
             errno = EALREADY; /* SO_SNDTIMEO ran out a second time */
     }
-    if (link == LINK_UP) {
-        info->flags &= (uint16_t)~FDF_CONNECT_DUE;
-        return 0;
-    }
+    if (link == LINK_UP)
+        return told_once(fd);
     if (fd_kind(fd) == FD_FAILED)
         fd_set_kind(fd, FD_IDLE);
     return -1;
 }
 
-static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
+/* The kernel will not name the peer as the program did. */
+static void keep_name(int fd, const union address *asked, socklen_t len)
 {
-    union address to;
-    int error = address_take(fd, addr, &len, &to);
-    int result;
+    memcpy(&fd_info(fd)->peer, asked, len);
+    fd_info(fd)->flags |= FDF_PEER_NAME;
+}
 
-    if (!error)
-        error = address_reach(&to, len);
+/*
+ * Where to: the addresses that there is a route to come first, since each other one costs a
+ * timeout. An errno when there is none to any: the one of what was asked for, 0 if it has one.
+ */
+static int find_ways(int fd, const union address *asked, int unreached, struct addresses *to)
+{
+    struct addresses known, lost = {.count = 0};
+
+    peers_of(fd, asked, &known);
+    to->count = 0;
+    for (size_t i = 0; i < known.count; i++) {
+        int error = i ? address_reach(&known.at[i], address_len(&known.at[i])) : unreached;
+
+        addresses_add(error ? &lost : to, &known.at[i]);
+    }
+    if (!to->count)
+        return unreached;
+    for (size_t i = 0; i < lost.count; i++)
+        addresses_add(to, &lost.at[i]);
+    if (to->count > 1)
+        keep_name(fd, asked, address_len(asked));
+    return 0;
+}
+
+/* The own addresses of a socket that the program did not bind. */
+static int bind_own(int fd, const struct addresses *to)
+{
+    if (local_bind_unbound(fd, &to->at[0]) == 0)
+        return 0;
+    return errno == EADDRINUSE ? bind_shared_port(fd) : -1;
+}
+
+/* unreached is an errno where there is no route to it. */
+static int connect_sctp(int fd, const union address *asked, socklen_t len, int unreached)
+{
+    struct addresses to;
+    int result, error = find_ways(fd, asked, unreached, &to);
+
     if (error) {
         errno = error;
         return -1;
     }
-    if (address_is_loopback_alias(&to)) {
-        memcpy(&fd_info(fd)->peer, &to, len);
-        fd_info(fd)->flags |= FDF_PEER_NAME;
-        to.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (to.count == 1 && address_is_loopback_alias(&to.at[0])) {
+        keep_name(fd, asked, len);
+        to.at[0].in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     }
     /* The kernel still works on an attempt that has been reported as failed: leave it behind. */
-    if (fd_kind(fd) == FD_STRANDED && socket_replace(fd) < 0)
+    if (fd_kind(fd) == FD_STRANDED) {
+        if (socket_replace(fd) < 0)
+            return -1;
+        if (to.count > 1)
+            keep_name(fd, asked, len); /* it forgot */
+    }
+    if (bind_own(fd, &to) < 0)
         return -1;
-    result = start(fd, &to, len);
+    fallback_arm(fd, asked, to.count);
+    result = start(fd, &to);
     /* Every address that SCTP calls invalid now is one that TCP has no route to. */
     if (result < 0 && errno == EINVAL)
         errno = ENETUNREACH;
     return result;
+}
+
+static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    const struct fd_info *info = fd_info(fd);
+    uint32_t life = info->life;
+    union address asked;
+    int error = address_take(fd, addr, &len, &asked), result;
+    struct ledger ledger;
+    enum reason reason;
+
+    fd_info(fd)->flags &= (uint16_t)~FDF_PEER_NAME;
+    if (error) {
+        errno = error;
+        return -1;
+    }
+    result = decide_connect(fd, &asked.any);
+    if (result)
+        return result < 0 ? -1 : libc.connect(fd, &asked.any, len);
+    reason = fallback_decide(fd, &asked, &ledger);
+    if (reason == REASON_NONE) {
+        error = address_reach(&asked, len);
+        result = connect_sctp(fd, &asked, len, error);
+        if (result == 0 || error || !fd_is_still(fd, info, life))
+            return result;
+        reason = fallback_reason(fd, errno);
+    }
+    if (reason == REASON_NONE || fallback_leave(fd, &asked, reason, &ledger) < 0)
+        return -1;
+    return libc.connect(fd, &asked.any, len);
 }
 
 int kernel_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -243,10 +516,7 @@ int kernel_connect(int fd, const struct sockaddr *addr, socklen_t len)
     case FD_CONNECTING:
         return resume(fd);
     case FD_OPEN:
-        if (fd_info(fd)->flags & FDF_CONNECT_DUE)
-            return resume(fd);
-        errno = EISCONN;
-        return -1;
+        return told_once(fd);
     case FD_LISTENING:
         errno = EISCONN;
         return -1;
@@ -255,6 +525,11 @@ int kernel_connect(int fd, const struct sockaddr *addr, socklen_t len)
         fd_set_kind(fd, FD_IDLE);
         errno = ECONNABORTED;
         return -1;
+    case FD_IDLE:
+        /* Another process that holds the socket may have connected it. */
+        if (link_settle(fd) == LINK_UP)
+            return told_once(fd);
+        return connect_new(fd, addr, len);
     default:
         return connect_new(fd, addr, len);
     }

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "address.h"
+#include "dual.h"
 #include "internal.h"
 #include "kernel.h"
+#include "tell.h"
 
 /* Old programs leave the family out; TCP lets them. */
 static void complete_family(struct sockaddr_in *to)
@@ -30,11 +32,37 @@ int kernel_bind(int fd, const struct sockaddr *addr, socklen_t len)
         errno = error;
         return -1;
     }
-    result = libc.bind(fd, &to.any, len);
-
-    if (result == 0)
+    result = decide_bind(fd, &to, len);
+    if (result == 0 && fd_is_ours(fd))
         fd_info(fd)->flags |= FDF_BOUND;
     return result;
+}
+
+/* A port that both kinds can have, where the program leaves the choice to listen(). */
+static int bind_unbound(int fd)
+{
+    union address name = {.any = {.sa_family = AF_UNSPEC}};
+    socklen_t len = sizeof name;
+
+    if (libc.getsockname(fd, &name.any, &len) < 0 || name.in.sin_port)
+        return 0;
+    memset(&name, 0, sizeof name);
+    name.any.sa_family = (sa_family_t)int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET);
+    return decide_bind(fd, &name, address_len(&name));
+}
+
+/* SCTP cannot have what TCP can: the listener is TCP's alone. */
+static int listen_tcp(int fd, int backlog)
+{
+    struct sockaddr_in6 end = {0};
+    union address name;
+    socklen_t len = sizeof name;
+
+    if (socket_become(fd, IPPROTO_TCP) < 0)
+        return -1;
+    if (libc.getsockname(fd, &name.any, &len) == 0 && rule_name(&end, &name.any))
+        left_to_tcp(fd, ROLE_LISTEN, &end, REASON_PORT_TAKEN);
+    return libc.listen(fd, backlog);
 }
 
 /*
@@ -43,12 +71,26 @@ int kernel_bind(int fd, const struct sockaddr *addr, socklen_t len)
  */
 int kernel_listen(int fd, int backlog)
 {
-    int result;
+    int result = decide_listen(fd);
+    bool both;
 
-    (void)backlog;
+    if (result)
+        return result < 0 ? -1 : libc.listen(fd, backlog);
+    both = options_of(fd)->action == ACTION_PREFER &&
+           (fd_kind(fd) == FD_IDLE || fd_kind(fd) == FD_LISTENING);
+    if (both && (bind_unbound(fd) < 0 || dual_listen(fd, backlog) < 0))
+        return -1;
+    params_apply_bound(fd);
+    events_listening(fd);
+    if (local_bind_unbound(fd, NULL) < 0)
+        return -1;
     result = libc.listen(fd, INT32_MAX);
-    if (result == 0)
+    if (result == 0) {
         fd_set_kind(fd, FD_LISTENING);
+    } else if (both) {
+        dual_drop(fd);
+        return errno == EADDRINUSE ? listen_tcp(fd, backlog) : -1;
+    }
     return result;
 }
 
@@ -72,17 +114,31 @@ static void inherit(int listener, int fd)
     set_int_option(fd, SOL_SOCKET, SO_PRIORITY, 0);
 }
 
+/* Gone before it was accepted; the queue tells how. */
+static void gone_early(int fd)
+{
+    fd_gone_early(fd);
+    ends_note(fd, FDF_GONE_EARLY);
+}
+
 /* What TCP's accepted socket has from its listener, and the association's own settings. */
 static void accepted(int listener, int fd, const struct sockaddr *peer, socklen_t len)
 {
     struct sctp_status status;
-    struct fd_info *info = fd_info(fd);
+    struct fd_info *info;
     const struct fd_info *from = fd_info(listener);
 
     fd_adopt(fd, FD_OPEN);
-    info->flags = from->flags & FDF_INHERIT;
+    info = fd_info(fd);
+    info->rule = from->rule;
+    info->flags |= from->flags & FDF_INHERIT;
     info->sndbuf = from->sndbuf;
     info->rcvbuf = from->rcvbuf;
+    info->rcvlowat = from->rcvlowat;
+    info->followers = from->followers;
+    info->patience = from->patience;
+    info->kept_alive = from->kept_alive;
+    memcpy(info->mtu_discover, from->mtu_discover, sizeof info->mtu_discover);
     info->tcpopts_set = from->tcpopts_set;
     memcpy(info->tcpopts, from->tcpopts, sizeof info->tcpopts);
     memcpy(info->congestion, from->congestion, sizeof info->congestion);
@@ -92,9 +148,14 @@ static void accepted(int listener, int fd, const struct sockaddr *peer, socklen_
         inherit(listener, fd);
     if (sctp_get(fd, SCTP_STATUS, &status, sizeof status) == 0)
         params_tune(fd, &status);
+    else
+        gone_early(fd);
+    head_settle(fd); /* who the peer is */
+    paths_up(fd);
+    tell_up(fd, "accepted");
 }
 
-int kernel_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+int accept_sctp(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     struct sockaddr_storage peer;
     socklen_t peer_len = sizeof peer;
@@ -113,4 +174,12 @@ int kernel_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
         *len = peer_len;
     }
     return result;
+}
+
+int kernel_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    int companion = dual_companion(fd);
+
+    return companion < 0 ? accept_sctp(fd, addr, len, flags)
+                         : dual_accept4(fd, companion, addr, len, flags);
 }

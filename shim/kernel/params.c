@@ -2,16 +2,18 @@
 /* The SCTP parameters of our sockets: the configured ones, and those an association decides. */
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "../log.h"
-#include "../options.h"
+#include "../planes.h"
 #include "internal.h"
 
 /*
  * Loopback's 65536-byte path MTU stalls SCTP at a few Mbit/s: a window update is only sent once
  * the window has grown by a whole MTU, which a default window never does. The limit is 16 KB of
  * data with the DATA chunk's, SCTP's and IPv6's headers, so that 64 KB are four whole packets.
+ * (It holds until the association's own discovery looks: docs/performance.md.)
  */
 enum { LARGEST_PATH_MTU = 16384 + 16 + 12 + 40, SMALLEST_CHUNK = 1024 };
 
@@ -21,111 +23,211 @@ static void set(int fd, int name, const char *what, const void *value, size_t le
         log_warn_once("cannot set %s on an SCTP socket: %s", what, strerrorname_np(errno));
 }
 
-static void apply_buffers(int fd)
+/* What the kernel makes of the largest wish: twice net.core.wmem_max. */
+static int sndbuf_limit(int fd)
 {
-    /* The kernel clamps to net.core.*mem_max. The window is fixed by SO_RCVBUF at connect/listen. */
-    set_int_option(fd, SOL_SOCKET, SO_RCVBUF, (int)options.rcvbuf);
-    set_int_option(fd, SOL_SOCKET, SO_SNDBUF, (int)options.sndbuf);
+    static _Atomic int limit;
+
+    if (!limit) {
+        set_int_option(fd, SOL_SOCKET, SO_SNDBUF, INT32_MAX / 2);
+        limit = int_option(fd, SOL_SOCKET, SO_SNDBUF, 0);
+    }
+    return limit;
 }
 
-static void apply_timers(int fd)
+/*
+ * A full buffer takes no FIN message, and shutdown() must not wait: so the kernel's limit is never
+ * used up, and raised to for that one byte. A message is taken as long as one byte of room is left,
+ * so the reserve is the largest message as the kernel counts it, twice its length and a bit.
+ */
+int params_sndbuf(int fd, uint32_t wanted, const struct options *o)
 {
-    struct sctp_rtoinfo rto = {
-        .srto_initial = options.rto_initial,
-        .srto_max = options.rto_max,
-        .srto_min = options.rto_min,
-    };
-    struct sctp_assocparams assoc = {.sasoc_asocmaxrxt = (uint16_t)options.assoc_max_retrans};
-    struct sctp_sack_info sack = {
-        .sack_delay = options.sack_delay,
-        .sack_freq = options.sack_delay ? options.sack_freq : 1,
-    };
-    /* TCP sends nothing on an idle connection, and so never notices a dead or clashing path. */
-    struct sctp_paddrparams path = {.spp_flags = SPP_HB_DISABLE};
+    int limit = sndbuf_limit(fd) / 2;
+    int reserve = (int)(o->chunk + o->chunk / 8);
+    int most = limit - reserve > limit / 2 ? limit - reserve : limit / 2;
 
-    set(fd, SCTP_RTOINFO, "RTO_INITIAL, RTO_MIN and RTO_MAX", &rto, sizeof rto);
-    set(fd, SCTP_ASSOCINFO, "ASSOC_MAX_RETRANS", &assoc, sizeof assoc);
-    set(fd, SCTP_DELAYED_SACK, "SACK_DELAY and SACK_FREQ", &sack, sizeof sack);
-    set(fd, SCTP_PEER_ADDR_PARAMS, "heartbeats", &path, sizeof path);
+    return wanted < (uint32_t)most ? (int)wanted : most;
 }
 
-static void apply_init(int fd)
+bool params_force(int fd, int name, int size)
 {
-    struct sctp_initmsg init = {
-        .sinit_num_ostreams = (uint16_t)options.ostreams,
-        .sinit_max_instreams = (uint16_t)options.istreams,
-        .sinit_max_attempts = (uint16_t)options.init_attempts,
-        .sinit_max_init_timeo = (uint16_t)options.init_timeout,
-    };
-    struct sctp_setadaptation adaptation = {ADAPTATION_PREFIX | ADAPTATION_VERSION};
+    static atomic_bool refused;
 
-    set(fd, SCTP_INITMSG, "OSTREAMS, ISTREAMS, INIT_ATTEMPTS and INIT_TIMEOUT", &init, sizeof init);
-    set(fd, SCTP_ADAPTATION_LAYER, "the adaptation indication", &adaptation, sizeof adaptation);
+    if (atomic_load_explicit(&refused, memory_order_relaxed))
+        return false;
+    if (set_int_option(fd, SOL_SOCKET, name, size) == 0)
+        return true;
+    atomic_store_explicit(&refused, errno == EPERM, memory_order_relaxed);
+    return false;
 }
 
-static void apply_messages(int fd)
+/*
+ * TCP's buffers grow beyond net.core.*mem_max, SCTP's stop there, except for who may administer the
+ * network. The window is fixed by SO_RCVBUF at connect/listen.
+ */
+static void apply_buffers(int fd, const struct options *o)
 {
-    struct sctp_sndinfo send = {
-        .snd_sid = (uint16_t)options.stream,
-        .snd_ppid = htonl(options.ppid),
-    };
-    int nodelay = options.nodelay != 0;
-
-    set(fd, SCTP_NODELAY, "NODELAY", &nodelay, sizeof nodelay);
-    if (options.stream || options.ppid)
-        set(fd, SCTP_DEFAULT_SNDINFO, "STREAM and PPID", &send, sizeof send);
+    if (!params_force(fd, SO_RCVBUFFORCE, (int)o->rcvbuf))
+        set_int_option(fd, SOL_SOCKET, SO_RCVBUF, (int)o->rcvbuf);
+    if (!params_force(fd, SO_SNDBUFFORCE, (int)o->sndbuf))
+        set_int_option(fd, SOL_SOCKET, SO_SNDBUF, params_sndbuf(fd, o->sndbuf, o));
 }
 
-void params_apply(int fd)
+static void set_on(const struct param_sink *sink, int name, const char *what, const void *value,
+                   size_t len)
 {
+    set(sink->fd, name, what, value, len);
+}
+
+static void cannot_set(const struct param_sink *sink, const char *what, const char *why)
+{
+    (void)sink;
+    log_warn_once("cannot set %s: %s", what, why);
+}
+
+static struct param_sink socket_of(int fd)
+{
+    struct param_sink sink = {.set = set_on, .fail = cannot_set, .fd = fd};
+
+    return sink;
+}
+
+/* The kernel says nothing: it sends raw SCTP, which is what the operator wanted to avoid. */
+static void check_encapsulation(const struct options *o)
+{
+    static atomic_flag checked = ATOMIC_FLAG_INIT;
+
+    if (params_udp_port(o) && !atomic_flag_test_and_set(&checked) && sctp_setting("udp_port") == 0)
+        log_warn("UDP_ENCAPS=%u has no effect: net.sctp.udp_port is 0 on this host, and SCTP goes "
+                 "out as IP protocol 132 (as root: sysctl -w net.sctp.udp_port=9899)",
+                 o->udp_encaps);
+}
+
+void params_not_connected(int fd, int error)
+{
+    uint32_t port = options_of(fd)->udp_encaps;
+
+    if (port)
+        log_warn_once("UDP_ENCAPS=%u: a connection was not made (%s); if no peer takes SCTP in UDP at "
+                      "that port, set net.sctp.udp_port=%u there", port, strerrorname_np(error), port);
+}
+
+void params_apply(int fd, const struct options *o)
+{
+    struct param_sink to = socket_of(fd);
     int saved = errno;
 
-    apply_buffers(fd);
-    apply_timers(fd);
-    apply_init(fd);
-    apply_messages(fd);
+    apply_buffers(fd, o);
+    params_socket(&to, o);
+    plane_warn(PLANE_DIRECT, o);
+    set(fd, SCTP_RECVNXTINFO, "who follows a message", &(int){1}, sizeof(int));
+    fd_info(fd)->followers = FOLLOWERS_TOLD;
+    check_encapsulation(o);
     errno = saved;
 }
 
-bool params_marked(int fd)
+/* The kernel binds a socket that the program did not only when it is too late for these. */
+static void bind_to_all(int fd)
 {
-    struct sctp_setadaptation own = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in6 in6;
+    } all = {.in6 = {.sin6_family = (sa_family_t)int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET)}};
 
-    return sctp_get(fd, SCTP_ADAPTATION_LAYER, &own, sizeof own) == 0 &&
-           (own.ssb_adaptation_ind & ADAPTATION_MASK) == ADAPTATION_PREFIX;
+    libc.bind(fd, &all.any,
+              all.any.sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof all.in6);
+}
+
+void params_apply_heartbeats(int fd, uint32_t interval)
+{
+    struct param_sink to = socket_of(fd);
+
+    params_heartbeats(&to, interval);
+}
+
+void params_apply_bound(int fd)
+{
+    const struct options *o = options_of(fd);
+    struct param_sink to = socket_of(fd);
+    int saved = errno;
+
+    if (o->auto_asconf && !(fd_info(fd)->flags & FDF_BOUND))
+        bind_to_all(fd);
+    params_bound(&to, o);
+    errno = saved;
 }
 
 /* The peer may grant fewer streams than we asked for; a write on one beyond fails. */
-static void use_stream_zero(int fd, unsigned granted)
+static void use_stream_zero(int fd, const struct options *o, unsigned granted)
 {
-    struct sctp_sndinfo send = {.snd_ppid = htonl(options.ppid)};
+    struct sctp_sndinfo send = {
+        .snd_ppid = htonl(o->ppid),
+        .snd_flags = o->unordered ? SCTP_UNORDERED : 0,
+        .snd_context = note_get(fd),
+    };
 
-    log_warn_once("STREAM=%u, but the peer takes %u streams: using stream 0", options.stream, granted);
+    log_warn_once("STREAM=%u, but the peer takes %u streams: using stream 0", o->stream, granted);
     set(fd, SCTP_DEFAULT_SNDINFO, "STREAM", &send, sizeof send);
 }
 
 /* A message near the peer's window stalls it; a third leaves room for what is in flight. */
-static uint32_t best_chunk(uint32_t window)
+static uint32_t best_chunk(uint32_t most, uint32_t window)
 {
     uint32_t third = window / 3;
 
-    if (third >= options.chunk)
-        return options.chunk;
+    if (third >= most)
+        return most;
     return third > SMALLEST_CHUNK ? third : SMALLEST_CHUNK;
 }
 
-void params_tune(int fd, const struct sctp_status *status)
+void params_limit_mtu(int fd, const struct sctp_paddrinfo *info)
 {
-    fd_info(fd)->chunk = best_chunk(status->sstat_rwnd);
-    if (options.stream >= status->sstat_outstrms)
-        use_stream_zero(fd, status->sstat_outstrms);
-    if (status->sstat_primary.spinfo_mtu <= LARGEST_PATH_MTU)
-        return;
-
     struct sctp_paddrparams path = {
+        .spp_address = info->spinfo_address,
         .spp_pathmtu = LARGEST_PATH_MTU,
         .spp_flags = SPP_PMTUD_DISABLE,
     };
 
-    set(fd, SCTP_PEER_ADDR_PARAMS, "the path MTU", &path, sizeof path);
+    if (info->spinfo_mtu > LARGEST_PATH_MTU && !options_of(fd)->pathmtu)
+        set(fd, SCTP_PEER_ADDR_PARAMS, "the path MTU", &path, sizeof path);
+}
+
+/* What both ends have to offer, and how the kernel says that the peer did not. */
+static void check_offers(int fd, const struct options *o)
+{
+    const struct {
+        bool wanted;
+        int name;
+        const char *what;
+    } offers[] = {
+        {o->lifetime || o->message_retrans != MESSAGE_RETRANS_UNLIMITED, SCTP_PR_SUPPORTED,
+         "LIFETIME and MESSAGE_RETRANS"},
+        {o->interleaving, SCTP_INTERLEAVING_SUPPORTED, "INTERLEAVING"},
+        {o->auth != 0, SCTP_AUTH_SUPPORTED, "AUTH"},
+        {o->asconf == SWITCH_YES, SCTP_ASCONF_SUPPORTED, "ASCONF"},
+        {o->ecn == SWITCH_YES, SCTP_ECN_SUPPORTED, "ECN"},
+    };
+
+    for (size_t i = 0; i < sizeof offers / sizeof offers[0]; i++) {
+        struct sctp_assoc_value has = {.assoc_id = SCTP_CURRENT_ASSOC};
+
+        if (offers[i].wanted && sctp_get(fd, offers[i].name, &has, sizeof has) == 0 &&
+            !has.assoc_value)
+            log_warn("%s: the peer does not know it, and the connection goes without",
+                     offers[i].what);
+    }
+}
+
+void params_tune(int fd, const struct sctp_status *status)
+{
+    const struct options *o = options_of(fd);
+    struct param_sink to = socket_of(fd);
+
+    fd_info(fd)->chunk = o->messages ? UINT32_MAX : best_chunk(o->chunk, status->sstat_rwnd);
+    fd_info(fd)->ostreams = status->sstat_outstrms;
+    if (o->stream >= status->sstat_outstrms)
+        use_stream_zero(fd, o, status->sstat_outstrms);
+    check_offers(fd, o);
+    params_association(&to, o, status->sstat_outstrms);
+    params_limit_mtu(fd, &status->sstat_primary);
 }

@@ -1,100 +1,351 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* poll(): the readiness of a socket whose connect has failed. All else the kernel shows right. */
+/*
+ * poll() and select(): readiness as TCP shows it, where the kernel's own picture of SCTP differs:
+ * failed connects, notifications among the data, resets, the FIN message. epoll is the kernel's
+ * alone, but for connects (epoll.c): what it cannot show is seen with the read that follows.
+ */
+#include <errno.h>
 #include <string.h>
 
+#include "dual.h"
 #include "internal.h"
 #include "kernel.h"
+#include "tell.h"
 
-bool kernel_poll_failed(const struct pollfd *fds, nfds_t count)
+enum { ALL_BITS = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP | POLLHUP };
+
+/* Numbers beyond the table would be asked about each time; who is in a sandbox may not ask. */
+static enum fd_kind known_kind(int fd)
 {
-    if (__builtin_expect(!atomic_load_explicit(&fd_any_failed, memory_order_relaxed), 1))
+    return fd >= 0 && fd < FD_TABLE && !fd_sealed() ? fd_kind(fd) : FD_FOREIGN;
+}
+
+static short look_again(const struct pollfd *at)
+{
+    struct pollfd poll = {.fd = at->fd, .events = at->events};
+
+    return libc.poll(&poll, 1, 0) < 0 ? at->revents : poll.revents;
+}
+
+/* A connect came to its end: what the kernel calls readable is the peer's announcement. */
+static short connecting(const struct pollfd *at)
+{
+    if (at->revents & POLLERR && !fallback_is_open(at->fd))
+        return ALL_BITS | POLLERR;
+    if (!(at->revents & (POLLIN | POLLRDNORM | POLLERR)))
+        return at->revents;
+    return link_look(at->fd) == LINK_FAILED && fd_is_ours(at->fd) ? ALL_BITS | POLLERR
+                                                                  : look_again(at);
+}
+
+/* Is the end of the peer's direction asked for, or would it be the connection's? */
+static bool asks_for_end(const struct pollfd *at)
+{
+    unsigned ends = fd_is_unshared(at->fd) ? fd_info(at->fd)->flags : ends_recall(at->fd);
+
+    return at->events & POLLRDHUP || ends & FDF_WRITE_SHUT;
+}
+
+/* Perhaps an end, the peer's or ours, makes it readable; who asks for no data is not told of that. */
+static bool may_hide_end(const struct pollfd *at)
+{
+    return (at->revents & (POLLIN | POLLRDNORM) || !(at->events & (POLLIN | POLLRDNORM))) &&
+           asks_for_end(at);
+}
+
+/* An error that the kernel does not know of any more. */
+static short error_bit(int fd)
+{
+    if (fd_is_unshared(fd) && !(fd_info(fd)->flags & (FDF_PEER_GONE | FDF_RESET)))
+        return 0;
+    return state_get(fd) & STATE_DUE ? POLLERR : 0;
+}
+
+static short open_events(const struct pollfd *at)
+{
+    short seen = at->revents;
+
+    if (seen & POLLERR) {
+        /* The error stays for who asks; what hangs up is shown from now on. */
+        if (!hang_up_on_error(at->fd))
+            return seen;
+    } else if (seen & POLLHUP) {
+        return seen | error_bit(at->fd);
+    } else if (seen & POLLRDHUP) {
+        if (!end_met(at->fd))
+            return seen;
+    } else if (may_hide_end(at)) {
+        head_settle(at->fd);
+        (void)end_met(at->fd);
+    } else {
+        return seen;
+    }
+    return look_again(at);
+}
+
+/* Gone before it was accepted: it still takes one write, if this direction is open. */
+static short gone_events(const struct pollfd *at)
+{
+    short seen = at->revents;
+
+    if (asks_for_end(at)) {
+        head_settle(at->fd);
+        if (end_met(at->fd))
+            seen = look_again(at);
+    }
+    return seen | POLLOUT | POLLWRNORM | error_bit(at->fd);
+}
+
+static short tcp_events(const struct pollfd *at)
+{
+    switch (known_kind(at->fd)) {
+    case FD_IDLE: /* what TCP shows of a socket that is not connected */
+        return at->revents | POLLOUT | POLLWRNORM | POLLHUP;
+    case FD_FAILED:
+        return fd_info(at->fd)->pending ? ALL_BITS | POLLERR : ALL_BITS;
+    case FD_CONNECTING:
+        return at->revents ? connecting(at) : 0;
+    case FD_OPEN:
+        return fd_info(at->fd)->flags & FDF_GONE_EARLY ? gone_events(at) : open_events(at);
+    default:
+        return at->revents;
+    }
+}
+
+/* Corrects the bits; returns the corrected number of ready fds. */
+static int fixup(struct pollfd *fds, nfds_t count, int ready)
+{
+    int saved = errno;
+
+    for (nfds_t i = 0; i < count; i++) {
+        short before = fds[i].revents;
+        short after = tcp_events(&fds[i]);
+
+        if (after == before)
+            continue;
+        fds[i].revents = after & (fds[i].events | POLLERR | POLLHUP);
+        ready += (fds[i].revents != 0) - (before != 0);
+    }
+    errno = saved;
+    return ready;
+}
+
+/* Is this one on which the kernel would wait for ever, where TCP does not wait at all? */
+static bool is_stuck(int fd)
+{
+    enum fd_kind kind = known_kind(fd);
+
+    if (kind == FD_IDLE) { /* another process may have made something of it */
+        (void)link_look(fd);
+        kind = known_kind(fd);
+    }
+    return kind == FD_IDLE || kind == FD_FAILED ||
+           (kind == FD_OPEN && fd_info(fd)->flags & FDF_GONE_EARLY);
+}
+
+static bool any_stuck(const struct pollfd *fds, nfds_t count)
+{
+    int saved = errno;
+    bool stuck = false;
+
+    if (__builtin_expect(!atomic_load_explicit(&fd_any_unsettled, memory_order_relaxed), 1))
         return false;
-    for (nfds_t i = 0; i < count; i++)
-        if (fds[i].fd >= 0 && fds[i].fd < FD_TABLE &&
-            atomic_load_explicit(&fd_kinds[fds[i].fd], memory_order_relaxed) == FD_FAILED)
+    for (nfds_t i = 0; i < count && !stuck; i++)
+        stuck = is_stuck(fds[i].fd);
+    errno = saved;
+    return stuck;
+}
+
+/* The time from now to until, never negative. */
+static struct timespec left_until(const struct timespec *until)
+{
+    struct timespec now, left;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    left.tv_sec = until->tv_sec - now.tv_sec;
+    left.tv_nsec = until->tv_nsec - now.tv_nsec;
+    if (left.tv_nsec < 0) {
+        left.tv_nsec += 1000000000;
+        left.tv_sec--;
+    }
+    return left.tv_sec < 0 ? (struct timespec){0} : left;
+}
+
+static struct timespec end_of(const struct timespec *timeout)
+{
+    struct timespec end;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += timeout->tv_sec;
+    end.tv_nsec += timeout->tv_nsec;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_nsec -= 1000000000;
+        end.tv_sec++;
+    }
+    return end;
+}
+
+/* What woke the first wait was not for the program: wait for the rest of the time. */
+static int wait_on(struct pollfd *fds, nfds_t count, const struct timespec *until,
+                   const sigset_t *mask)
+{
+    int ready;
+
+    do {
+        struct timespec left = until ? left_until(until) : (struct timespec){0};
+
+        ready = libc.ppoll(fds, count, until ? &left : NULL, mask);
+        if (ready <= 0)
+            return ready;
+        ready = fixup(fds, count, ready);
+    } while (!ready);
+    return ready;
+}
+
+int plain_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                const sigset_t *mask)
+{
+    static const struct timespec now;
+    bool bounded = timeout && timeout->tv_sec >= 0 && timeout->tv_nsec >= 0;
+    bool waits = bounded && (timeout->tv_sec || timeout->tv_nsec);
+    struct timespec until = waits ? end_of(timeout) : now;
+
+    tell_paths();
+    int ready = libc.ppoll(fds, count, any_stuck(fds, count) ? &now : timeout, mask);
+
+    if (ready < 0)
+        return ready;
+    int fixed = fixup(fds, count, ready);
+
+    return fixed || !ready || (bounded && !waits) ? fixed
+                                                  : wait_on(fds, count, waits ? &until : NULL, mask);
+}
+
+int kernel_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                 const sigset_t *mask)
+{
+    return dual_in(fds, count) ? dual_ppoll(fds, count, timeout, mask)
+                               : plain_ppoll(fds, count, timeout, mask);
+}
+
+int kernel_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    struct timespec wait = {timeout / 1000, timeout % 1000 * 1000000L}, until = {0};
+
+    if (dual_in(fds, count))
+        return dual_ppoll(fds, count, timeout < 0 ? NULL : &wait, NULL);
+    if (timeout > 0)
+        until = end_of(&wait);
+    tell_paths();
+
+    int ready = libc.poll(fds, count, any_stuck(fds, count) ? 0 : timeout);
+
+    if (ready < 0)
+        return ready;
+    int fixed = fixup(fds, count, ready);
+
+    return fixed || !ready || !timeout ? fixed
+                                       : wait_on(fds, count, timeout > 0 ? &until : NULL, NULL);
+}
+
+/* select()'s sets, kept because the call overwrites them. */
+struct sets {
+    fd_set reads, writes, errors;
+};
+
+static void copy_set(const fd_set *from, fd_set *to)
+{
+    if (from)
+        *to = *from;
+    else
+        FD_ZERO(to);
+}
+
+static bool in_set(int fd, const fd_set *set)
+{
+    return set && FD_ISSET(fd, set);
+}
+
+static bool any_stuck_in(int count, const struct sets *asked)
+{
+    for (int fd = 0; fd < count; fd++)
+        if ((FD_ISSET(fd, &asked->reads) || FD_ISSET(fd, &asked->writes)) &&
+            is_stuck(fd))
             return true;
     return false;
 }
 
-/* What TCP reports, beyond what was asked for (POLLERR, POLLHUP). */
-static short tcp_events(int fd, short revents)
+/* One fd's bit in one of the sets, as TCP would have it; returns the change of the count. */
+static int correct_bit(int fd, fd_set *set, bool now)
 {
-    if (fd < 0 || fd >= FD_TABLE)
-        return revents;
-    switch (atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed)) {
-    case FD_FAILED:
-        return fd_info(fd)->pending ? POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP
-                                    : POLLIN | POLLOUT | POLLHUP | POLLRDHUP;
-    case FD_CONNECTING:
-        if (revents & POLLERR)
-            return POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP;
-        return revents;
-    default:
-        return revents;
-    }
+    bool before = in_set(fd, set);
+
+    if (!set || now == before)
+        return 0;
+    if (now)
+        FD_SET(fd, set);
+    else
+        FD_CLR(fd, set);
+    return now - before;
 }
 
-int kernel_poll_fixup(struct pollfd *fds, nfds_t count, int ready)
+static int select_fixup(int count, const struct sets *asked, fd_set *reads, fd_set *writes)
 {
-    for (nfds_t i = 0; i < count; i++) {
-        short before = fds[i].revents;
-        short after = tcp_events(fds[i].fd, before);
+    int saved = errno, change = 0;
 
-        if (after == before)
+    for (int fd = 0; fd < count; fd++) {
+        bool readable = FD_ISSET(fd, &asked->reads), writable = FD_ISSET(fd, &asked->writes);
+        struct pollfd poll = {.fd = fd, .events = (readable ? POLLIN : 0) | (writable ? POLLOUT : 0)};
+        enum fd_kind kind = known_kind(fd);
+
+        if ((!readable && !writable) || (kind != FD_CONNECTING && !is_stuck(fd)))
             continue;
-        /* SCTP's POLLRDNORM and friends come with POLLIN and POLLOUT, as asked for. */
-        if (after & POLLIN)
-            after |= POLLRDNORM;
-        if (after & POLLOUT)
-            after |= POLLWRNORM;
-        fds[i].revents = after & (fds[i].events | POLLERR | POLLHUP);
-        ready += (fds[i].revents != 0) - (before != 0);
+        poll.revents = look_again(&poll);
+        poll.revents = tcp_events(&poll);
+        if (readable)
+            change += correct_bit(fd, reads, poll.revents & (POLLIN | POLLHUP | POLLERR));
+        if (writable)
+            change += correct_bit(fd, writes, poll.revents & (POLLOUT | POLLERR));
     }
-    return ready;
+    errno = saved;
+    return change;
 }
 
-static bool failed_fd(int fd, const fd_set *set)
+int plain_select(int count, fd_set *reads, fd_set *writes, fd_set *errors,
+                 struct timeval *timeout)
 {
-    return set && FD_ISSET(fd, set) &&
-           atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed) == FD_FAILED;
-}
+    struct timeval now = {0};
+    struct sets asked;
+    bool stuck;
+    int ready;
 
-bool kernel_select_failed(int count, const fd_set *reads, const fd_set *writes,
-                          struct failed_fds *failed)
-{
-    bool found = false;
-
-    if (__builtin_expect(!atomic_load_explicit(&fd_any_failed, memory_order_relaxed), 1))
-        return false;
-    memset(failed, 0, sizeof *failed);
-    failed->count = count < FD_SETSIZE ? count : FD_SETSIZE;
-    for (int fd = 0; fd < failed->count; fd++) {
-        if (failed_fd(fd, reads)) {
-            FD_SET(fd, &failed->reads);
-            found = true;
-        }
-        if (failed_fd(fd, writes)) {
-            FD_SET(fd, &failed->writes);
-            found = true;
-        }
+    tell_paths();
+    if (!atomic_load_explicit(&fd_any_unsettled, memory_order_relaxed) || count > FD_SETSIZE)
+        return libc.select(count, reads, writes, errors, timeout);
+    copy_set(reads, &asked.reads);
+    copy_set(writes, &asked.writes);
+    copy_set(errors, &asked.errors);
+    stuck = any_stuck_in(count, &asked);
+    for (;;) {
+        ready = libc.select(count, reads, writes, errors, stuck ? &now : timeout);
+        if (ready < 0 || (!ready && !stuck))
+            return ready;
+        ready += select_fixup(count, &asked, reads, writes);
+        /* Linux's select() leaves the rest of the time in timeout: it can simply go on. */
+        if (ready || stuck || (timeout && !timeout->tv_sec && !timeout->tv_usec))
+            return ready;
+        if (reads)
+            *reads = asked.reads;
+        if (writes)
+            *writes = asked.writes;
+        if (errors)
+            *errors = asked.errors;
     }
-    return found;
 }
 
-static int add_set(const fd_set *from, fd_set *to, int count)
+int kernel_select(int count, fd_set *reads, fd_set *writes, fd_set *errors,
+                  struct timeval *timeout)
 {
-    int added = 0;
-
-    for (int fd = 0; to && fd < count; fd++)
-        if (FD_ISSET(fd, from) && !FD_ISSET(fd, to)) {
-            FD_SET(fd, to);
-            added++;
-        }
-    return added;
-}
-
-int kernel_select_fixup(const struct failed_fds *failed, fd_set *reads, fd_set *writes, int ready)
-{
-    return ready + add_set(&failed->reads, reads, failed->count) +
-           add_set(&failed->writes, writes, failed->count);
+    return dual_in_set(count, reads) ? dual_select(count, reads, writes, errors, timeout)
+                                     : plain_select(count, reads, writes, errors, timeout);
 }

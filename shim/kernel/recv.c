@@ -7,30 +7,207 @@
 #include "../iov.h"
 #include "internal.h"
 #include "kernel.h"
+#include "tell.h"
 
-/* One message, or the rest of one, at the cursor. */
-static ssize_t recv_chunk(int fd, const struct iov_cursor *at, int flags)
+/* What the first bytes at the cursor were overwritten with. */
+static void copy_out(const struct iov_cursor *at, char *to, size_t len)
 {
     struct iovec window[IOV_WINDOW];
-    struct msghdr msg = {.msg_iov = window};
+    size_t count;
 
-    iov_window(at, SSIZE_MAX, window, &msg.msg_iovlen);
-    return libc.recvmsg(fd, &msg, flags);
+    iov_window(at, len, window, IOV_WINDOW, &count);
+    for (size_t i = 0; i < count; to += window[i++].iov_len)
+        memcpy(to, window[i].iov_base, window[i].iov_len);
 }
 
-static bool is_reset(int error)
+/* A notification came where data was wanted: 0 read on, -1 with the errno it stands for. */
+static int take_event(int fd, const struct iov_cursor *at, size_t got, int msg_flags, int flags)
 {
-    return error == ECONNRESET || error == ETIMEDOUT || error == ECONNABORTED;
+    union sctp_notification event;
+    int error;
+
+    if (flags & MSG_PEEK) {
+        head_settle(fd);
+        error = take_pending(fd);
+        error = error ? error : error_due(fd, true);
+    } else {
+        got = got < sizeof event ? got : sizeof event;
+        copy_out(at, (char *)&event, got);
+        error = event_finish(fd, &event, got, msg_flags);
+    }
+    errno = error;
+    return error ? -1 : 0;
+}
+
+/* The peer's direction is over. A peek leaves the FIN message there; take it all the same. */
+static ssize_t take_fin(int fd, int flags)
+{
+    if (flags & MSG_PEEK)
+        head_settle(fd);
+    else
+        fin_seen(fd);
+    return 0;
+}
+
+/* The association is gone. A stream that had ended before stays just that, as in TCP. */
+static ssize_t recv_ended(int fd)
+{
+    int error = errno, told = reset_told(fd, error);
+
+    errno = error;
+    if (told == error)
+        return -1;
+    error_owe(fd, told); /* reading has taken it from the kernel, and is not who is told */
+    return 0;
+}
+
+/*
+ * A message wakes one of the threads that are blocked in the kernel's reads of one socket, and what
+ * that one leaves of it wakes no other. So only one may block there. The others wait in poll(),
+ * which wakes them all; and as a message that is being read is out of the queue for a moment,
+ * they look again after a while.
+ */
+static ssize_t recv_beside(int fd, const struct fd_info *info, uint32_t life, struct msghdr *msg,
+                           int flags)
+{
+    enum { A_WHILE = 20 };
+    int64_t deadline = INT64_MIN;
+
+    for (;;) {
+        ssize_t n = libc.recvmsg(fd, msg, flags | MSG_DONTWAIT);
+        int64_t now;
+
+        if (n >= 0 || errno != EAGAIN || is_nonblocking(fd))
+            return n;
+        now = now_ms();
+        if (deadline == INT64_MIN) {
+            int64_t limit = timeout_option(fd, SO_RCVTIMEO);
+
+            deadline = limit < 0 ? INT64_MAX : now + limit;
+        }
+        if (now >= deadline)
+            return n; /* EAGAIN */
+        if (wait_for(fd, POLLIN, deadline - now < A_WHILE ? deadline : now + A_WHILE) < 0 &&
+            (deadline != INT64_MAX || errno != EINTR || !signals_restart()))
+            return -1;
+        if (!fd_is_still(fd, info, life)) {
+            errno = ECONNABORTED;
+            return -1;
+        }
+    }
+}
+
+static ssize_t recv_one(int fd, struct msghdr *msg, int flags)
+{
+    struct fd_info *info = fd_info(fd);
+    ssize_t got;
+
+    if (flags & MSG_DONTWAIT)
+        return libc.recvmsg(fd, msg, flags);
+    if (atomic_fetch_add_explicit(&info->readers, 1, memory_order_relaxed) == 0)
+        got = libc.recvmsg(fd, msg, flags);
+    else
+        got = recv_beside(fd, info, info->life, msg, flags);
+    /* Not reached by a thread that is cancelled: then the next ones wait in poll(), no more. */
+    atomic_fetch_sub_explicit(&info->readers, 1, memory_order_relaxed);
+    return got;
+}
+
+/* What the kernel tells along with a message. */
+struct told {
+    bool last; /* nothing else lies in the queue */
+    size_t control_len;
+    union rcvinfo_control control; /* receive information, timestamps */
+};
+
+/* Was the kernel asked to say what follows? Of a socket from elsewhere only it knows. */
+static bool follower_is_told(int fd)
+{
+    struct fd_info *info = fd_info(fd);
+
+    if (info->followers == FOLLOWERS_UNKNOWN)
+        info->followers = int_option(fd, IPPROTO_SCTP, SCTP_RECVNXTINFO, 0) ? FOLLOWERS_TOLD
+                                                                            : FOLLOWERS_UNTOLD;
+    return info->followers == FOLLOWERS_TOLD;
+}
+
+static bool is_last(int fd, struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+        if (c->cmsg_level == IPPROTO_SCTP && c->cmsg_type == SCTP_NXTINFO)
+            return false;
+    return follower_is_told(fd);
+}
+
+/* One message, or the rest of one, at the cursor. */
+static ssize_t recv_chunk(int fd, const struct iov_cursor *at, int flags, struct told *told)
+{
+    struct iovec window[IOV_WINDOW];
+    struct msghdr msg = {.msg_iov = window, .msg_control = &told->control};
+    ssize_t got;
+
+    iov_window(at, SSIZE_MAX, window, IOV_WINDOW, &msg.msg_iovlen);
+    for (;;) {
+        msg.msg_controllen = sizeof told->control;
+        got = recv_one(fd, &msg, flags);
+        if (got < 0 && is_reset(errno))
+            return recv_ended(fd);
+        if (got < 0)
+            break;
+        if (__builtin_expect(!(msg.msg_flags & MSG_NOTIFICATION), 1)) {
+            if (__builtin_expect(got > 0 && is_fin(fd, &msg), 0))
+                return take_fin(fd, flags);
+            break;
+        }
+        if (take_event(fd, at, (size_t)got, msg.msg_flags, flags) < 0)
+            return -1;
+    }
+    told->control_len = msg.msg_controllen;
+    told->last = got > 0 && is_last(fd, &msg);
+    return got;
+}
+
+/* Nothing more to read: the error of which the reader must be told first, or 0. */
+static int read_end(int fd)
+{
+    if (!(ends_recall(fd) & (FDF_RESET | FDF_WRITE_SHUT)))
+        return 0;
+    (void)end_met(fd);
+    return error_due(fd, true);
 }
 
 /* A read that moves nothing: SCTP's answer in TCP's words. */
 static ssize_t recv_failed(int fd)
 {
-    if (is_reset(errno))
-        reset_seen(fd);
-    else if ((errno == EAGAIN || errno == ENOTCONN) && fd_kind(fd) == FD_IDLE)
+    if ((errno == EAGAIN || errno == ENOTCONN) && fd_kind(fd) == FD_IDLE)
         errno = ENOTCONN; /* SCTP would wait for an association that nobody makes */
+    tell_lost(fd);
     return -1;
+}
+
+/* TCP's reader is told of timestamps and the like, never of the IP or SCTP level. */
+static void hand_over_control(struct msghdr *msg, struct told *told)
+{
+    struct msghdr ours = {.msg_control = &told->control, .msg_controllen = told->control_len};
+    char *to = msg->msg_control;
+    size_t room = to ? msg->msg_controllen : 0, used = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&ours); c; c = CMSG_NXTHDR(&ours, c)) {
+        size_t want = c->cmsg_len, padded;
+
+        if (c->cmsg_level != SOL_SOCKET)
+            continue;
+        if (want > room - used) {
+            msg->msg_flags |= MSG_CTRUNC;
+            if (room - used < sizeof *c)
+                break;
+            want = c->cmsg_len = room - used;
+        }
+        memcpy(to + used, c, want);
+        padded = CMSG_ALIGN(want);
+        used += padded < room - used ? padded : room - used;
+    }
+    msg->msg_controllen = used;
 }
 
 /* What the probes of earlier calls left behind, and sockets that are not connected. 0: go on. */
@@ -41,6 +218,7 @@ static int recv_early(int fd, ssize_t *result)
     *result = -1;
     if (pending) {
         errno = pending;
+        tell_lost(fd);
         return -1;
     }
     switch (fd_kind(fd)) {
@@ -61,30 +239,20 @@ static int recv_early(int fd, ssize_t *result)
     }
 }
 
-/* Between two messages of a MSG_WAITALL read: 1 go on, 0 the caller gets what there is. */
-static int wait_for_more(int fd, int flags, int64_t *deadline)
-{
-    if (!(flags & MSG_WAITALL) || flags & MSG_DONTWAIT || is_nonblocking(fd))
-        return 0;
-    if (*deadline == INT64_MIN) {
-        int64_t limit = timeout_option(fd, SO_RCVTIMEO);
-
-        *deadline = limit < 0 ? -1 : now_ms() + limit;
-    }
-    return wait_for(fd, POLLIN, *deadline) > 0;
-}
-
 /*
  * Fills the rest of the buffer. Not a luxury: a program that sees a short read takes the socket
- * for drained, and an edge-triggered one would never be woken for the messages left behind.
+ * for drained, and an edge-triggered one would never be woken for the messages left behind. The
+ * kernel says with each message whether there is another: asking in vain would cost a call a read.
  */
-static size_t fill(int fd, struct iov_cursor *at, size_t left, int flags)
+static size_t fill(int fd, const struct fd_info *info, uint32_t life, struct iov_cursor *at,
+                   size_t left, size_t least, int flags, struct told *told)
 {
-    int64_t deadline = INT64_MIN;
+    int64_t deadline = DEADLINE_UNKNOWN;
     size_t got = 0;
 
-    while (got < left) {
-        ssize_t n = recv_chunk(fd, at, MSG_DONTWAIT);
+    /* Another connection that has the number now keeps its bytes. */
+    while (got < left && !(told->last && got >= least) && fd_is_still(fd, info, life)) {
+        ssize_t n = recv_chunk(fd, at, MSG_DONTWAIT, told);
 
         if (n > 0) {
             got += (size_t)n;
@@ -92,12 +260,10 @@ static size_t fill(int fd, struct iov_cursor *at, size_t left, int flags)
         } else if (n == 0) {
             break;
         } else if (errno != EAGAIN) {
-            if (is_reset(errno)) {
-                reset_seen(fd);
-                fd_info(fd)->pending = (uint8_t)errno; /* the probe consumed it */
-            }
+            if (is_reset(errno))
+                error_owe(fd, errno); /* the probe consumed it */
             break;
-        } else if (!wait_for_more(fd, flags, &deadline)) {
+        } else if (got >= least || !wait_more(fd, POLLIN, flags, &deadline)) {
             break;
         }
     }
@@ -110,13 +276,15 @@ static size_t fill(int fd, struct iov_cursor *at, size_t left, int flags)
 static ssize_t discard(int fd, size_t total, int flags)
 {
     char sink[1024];
+    struct told told;
     ssize_t done = 0;
 
     while ((size_t)done < total) {
         size_t left = total - (size_t)done;
         struct iovec iov = {sink, left < sizeof sink ? left : sizeof sink};
         struct iov_cursor at = {&iov, 1, 0};
-        ssize_t n = recv_chunk(fd, &at, done ? MSG_DONTWAIT : flags & MSG_DONTWAIT);
+        int wait = done ? MSG_DONTWAIT : flags & MSG_DONTWAIT;
+        ssize_t n = recv_chunk(fd, &at, wait, &told);
 
         if (n <= 0)
             return done ? done : n;
@@ -125,12 +293,49 @@ static ssize_t discard(int fd, size_t total, int flags)
     return done;
 }
 
+/* How many bytes a blocking read of total waits for. */
+static size_t enough(const struct fd_info *info, size_t total, int flags)
+{
+    size_t low = info->rcvlowat;
+
+    return flags & MSG_WAITALL || low > total ? total : low;
+}
+
+/* Is the first byte's place none? */
+static bool is_unreadable(int fd, const struct iov_cursor *at)
+{
+    size_t i = 0;
+
+    while (i < at->count && !at->iov[i].iov_len)
+        i++;
+    return i < at->count && array_readable(fd, at->iov[i].iov_base, 1) < 0;
+}
+
+/* SCTP loses a message that it cannot copy: so it is only looked at. */
+static ssize_t recv_nowhere(int fd, int flags)
+{
+    char byte;
+    struct iovec iov = {&byte, 1};
+    struct iov_cursor at = {&iov, 1, 0};
+    struct told told;
+    ssize_t n = recv_chunk(fd, &at, (flags & MSG_DONTWAIT) | MSG_PEEK, &told);
+
+    if (n < 0)
+        return recv_failed(fd);
+    if (n == 0)
+        return 0;
+    errno = EFAULT;
+    return -1;
+}
+
 /* The one reader behind all calls; msg is the caller's and receives name, control and flags. */
 static ssize_t stream_recv(int fd, struct msghdr *msg, int flags)
 {
     struct iov_cursor at = {msg->msg_iov, msg->msg_iovlen, 0};
     size_t total = iov_total(msg->msg_iov, msg->msg_iovlen);
     int special = flags & (MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC | MSG_PEEK);
+    struct fd_info *info;
+    uint32_t life;
     ssize_t got;
 
     if (total == (size_t)-1) {
@@ -140,6 +345,7 @@ static ssize_t stream_recv(int fd, struct msghdr *msg, int flags)
     if (__builtin_expect(fd_kind(fd) != FD_OPEN || fd_info(fd)->pending, 0) &&
         recv_early(fd, &got) < 0)
         return got;
+    tell_paths();
     if (flags & MSG_ERRQUEUE)
         return libc.recvmsg(fd, msg, flags);
     if (flags & MSG_OOB) {
@@ -147,22 +353,45 @@ static ssize_t stream_recv(int fd, struct msghdr *msg, int flags)
         return -1;
     }
     msg->msg_namelen = 0;
-    if (special == MSG_TRUNC)
-        return discard(fd, total, flags);
+    if (special == MSG_TRUNC && total) {
+        got = discard(fd, total, flags);
+        if (got >= 0)
+            msg->msg_controllen = 0;
+        return got;
+    }
 
-    void *name = msg->msg_name;
+    struct told told;
 
-    msg->msg_name = NULL;
-    got = libc.recvmsg(fd, msg, flags & ~(MSG_WAITALL | MSG_TRUNC));
-    msg->msg_name = name;
-    msg->msg_flags &= ~MSG_EOR;
+    told.control_len = 0;
+    info = fd_info(fd);
+    life = info->life;
+    if (is_unreadable(fd, &at))
+        return recv_nowhere(fd, flags);
+    got = recv_chunk(fd, &at, flags & ~(MSG_WAITALL | MSG_TRUNC), &told);
     if (got < 0)
         return recv_failed(fd);
-    /* Also a read of nothing: TCP lets it wait for data, and so does this. */
-    if (got == 0 || (size_t)got >= total || flags & MSG_PEEK)
+    hand_over_control(msg, &told);
+    if (got == 0) {
+        int error = read_end(fd);
+
+        if (error) {
+            errno = error;
+            tell_lost(fd);
+            return -1;
+        }
+    }
+    if (flags & MSG_PEEK)
         return got;
-    iov_advance(&at, (size_t)got);
-    return got + (ssize_t)fill(fd, &at, total - (size_t)got, flags);
+    /* Also a read of nothing: TCP lets it wait for data, and so does this. */
+    if (got > 0 && (size_t)got < total) {
+        size_t left = total - (size_t)got, least = enough(info, total, flags);
+
+        least = least > (size_t)got ? least - (size_t)got : 0;
+        iov_advance(&at, (size_t)got);
+        got += (ssize_t)fill(fd, info, life, &at, left, least, flags, &told);
+    }
+    atomic_fetch_add_explicit(&info->received, (uint64_t)got, memory_order_relaxed);
+    return got;
 }
 
 static ssize_t recv_buffer(int fd, void *buf, size_t len, int flags)
@@ -181,6 +410,8 @@ static ssize_t recv_vector(int fd, const struct iovec *iov, int count)
         errno = EINVAL;
         return -1;
     }
+    if (array_readable(fd, iov, (size_t)count * sizeof *iov) < 0)
+        return -1;
     if (!iov_total(iov, (size_t)count))
         return 0; /* as read(2) of nothing, which never asks the socket */
     return stream_recv(fd, &msg, 0);
@@ -189,11 +420,9 @@ static ssize_t recv_vector(int fd, const struct iovec *iov, int count)
 /* In a sandbox: with read(2) and poll(2) alone. */
 static ssize_t read_sandboxed(int fd, char *buf, size_t len)
 {
-    struct pollfd poll = {.fd = fd, .events = POLLIN};
     ssize_t got = libc.read(fd, buf, len);
 
-    while (got > 0 && (size_t)got < len && libc.poll(&poll, 1, 0) > 0 &&
-           !(poll.revents & (POLLERR | POLLHUP))) {
+    while (got > 0 && (size_t)got < len && ready_now(fd, POLLIN) == POLLIN) {
         ssize_t n = libc.read(fd, buf + got, len - (size_t)got);
 
         if (n <= 0)
@@ -239,13 +468,18 @@ ssize_t kernel_recvfrom(int fd, void *buf, size_t len, int flags, struct sockadd
 
 ssize_t kernel_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-    socklen_t namelen = msg->msg_namelen;
+    socklen_t namelen;
     ssize_t result;
 
+    if (array_readable(fd, msg, sizeof *msg) < 0)
+        return -1;
     if (msg->msg_iovlen > IOV_MAX) {
         errno = EMSGSIZE;
         return -1;
     }
+    if (array_readable(fd, msg->msg_iov, msg->msg_iovlen * sizeof *msg->msg_iov) < 0)
+        return -1;
+    namelen = msg->msg_namelen;
     msg->msg_flags = 0;
     result = stream_recv(fd, msg, flags);
     if (!msg->msg_name || result < 0)
@@ -266,7 +500,14 @@ int kernel_recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
 {
     int64_t start = timeout ? now_ms() : 0;
     unsigned done;
+    int error;
 
+    link_look_up(fd);
+    error = fd_kind(fd) == FD_OPEN ? untold_error(fd) : 0;
+    if (error) { /* this call is told of it before the data that came first */
+        errno = error;
+        return -1;
+    }
     for (done = 0; done < count && done < IOV_MAX; done++) {
         int once = flags & ~MSG_WAITFORONE;
         ssize_t got;

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -30,6 +31,7 @@ static ssize_t send_mapped(int fd, int in_fd, off_t offset, size_t *len)
     size_t before = (size_t)(offset - start);
     char *map;
     ssize_t sent;
+    int error;
 
     if (*len > WINDOW - before)
         *len = WINDOW - before;
@@ -37,9 +39,7 @@ static ssize_t send_mapped(int fd, int in_fd, off_t offset, size_t *len)
     if (map == MAP_FAILED)
         return -2;
     sent = send_bytes(fd, map + before, *len);
-
-    int error = errno;
-
+    error = errno;
     munmap(map, before + *len);
     errno = error;
     return sent;
@@ -82,8 +82,11 @@ static ssize_t send_range(int fd, int in_fd, off_t offset, size_t count)
         if (n <= 0)
             break;
         done += (size_t)n;
-        if ((size_t)n < len)
-            break; /* no room, or a signal: what is sent is what counts */
+        if ((size_t)n < len) { /* no room, or a signal: what is sent is what counts */
+            if (fd_info(fd)->flags & FDF_PEER_GONE)
+                (void)send_bytes(fd, "", 0); /* TCP goes on until it hears that nobody listens */
+            break;
+        }
     }
     return (ssize_t)done;
 }
@@ -93,6 +96,7 @@ ssize_t kernel_sendfile(int fd, int in_fd, off_t *offset, size_t count)
     struct stat file;
     off_t from;
     ssize_t sent;
+    int cancelling;
 
     /* Nothing at all first: the kernel checks the arguments, and knows the right errors. */
     if (libc.sendfile(fd, in_fd, offset, 0) < 0)
@@ -100,7 +104,10 @@ ssize_t kernel_sendfile(int fd, int in_fd, off_t *offset, size_t count)
     if (!count || fstat(in_fd, &file) < 0 || !S_ISREG(file.st_mode))
         return libc.sendfile(fd, in_fd, offset, count);
     from = offset ? *offset : lseek(in_fd, 0, SEEK_CUR);
+    /* What it calls are cancellation points, it is none: a mapping would stay, and bytes be lost. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     sent = send_range(fd, in_fd, from, count < INT32_MAX ? count : INT32_MAX & ~4095);
+    pthread_setcancelstate(cancelling, NULL);
     if (sent > 0 && offset)
         *offset = from + sent;
     else if (sent > 0)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "dual.h"
 #include "internal.h"
 #include "kernel.h"
 
@@ -14,7 +15,16 @@
 enum { SMALLEST_BUFFER = 131072 };
 
 /* The program sees what TCP would have made of its wish; SCTP gets enough to work with. */
-static int set_buffer(int fd, int name, const void *value, socklen_t len, uint32_t *seen)
+static void apply_buffer(int fd, int name, int seen)
+{
+    if (seen < SMALLEST_BUFFER)
+        set_int_option(fd, SOL_SOCKET, name, SMALLEST_BUFFER / 2);
+    else if (name == SO_SNDBUF)
+        set_int_option(fd, SOL_SOCKET, name, params_sndbuf(fd, (uint32_t)seen / 2, options_of(fd)));
+}
+
+static int set_buffer(int fd, int name, const void *value, socklen_t len,
+                      _Atomic uint32_t *seen)
 {
     int result = libc.setsockopt(fd, SOL_SOCKET, name, value, len);
     int got;
@@ -23,35 +33,60 @@ static int set_buffer(int fd, int name, const void *value, socklen_t len, uint32
         return result;
     got = int_option(fd, SOL_SOCKET, name, 0);
     *seen = (uint32_t)got;
-    if (got < SMALLEST_BUFFER)
-        set_int_option(fd, SOL_SOCKET, name, SMALLEST_BUFFER / 2);
+    apply_buffer(fd, name, got);
     return 0;
 }
 
+void buffers_repeat(int fd)
+{
+    const struct fd_info *info = fd_info(fd);
+    int sndbuf = (int)info->sndbuf, rcvbuf = (int)info->rcvbuf;
+
+    if (sndbuf && set_int_option(fd, SOL_SOCKET, SO_SNDBUF, sndbuf / 2) == 0)
+        apply_buffer(fd, SO_SNDBUF, sndbuf);
+    if (rcvbuf && set_int_option(fd, SOL_SOCKET, SO_RCVBUF, rcvbuf / 2) == 0)
+        apply_buffer(fd, SO_RCVBUF, rcvbuf);
+}
+
+/* A connection shows what it has, as TCP's grow with use; before, the default is TCP's. */
 static int get_buffer(int fd, int name, uint32_t seen, void *value, socklen_t *len)
 {
     int size = (int)seen;
 
-    return seen ? answer(fd, &size, sizeof size, value, len)
-                : libc.getsockopt(fd, SOL_SOCKET, name, value, len);
+    if (seen)
+        return answer(fd, &size, sizeof size, value, len);
+    if (fd_kind(fd) == FD_IDLE || fd_kind(fd) == FD_LISTENING)
+        return tcp_answer(fd, SOL_SOCKET, name, value, len);
+    return libc.getsockopt(fd, SOL_SOCKET, name, value, len);
 }
 
 /* SO_ERROR is how programs learn the end of a non-blocking connect. */
 static int get_error(int fd, void *value, socklen_t *len)
 {
     int error = take_pending(fd);
-    enum fd_kind kind = fd_kind(fd);
+    enum fd_kind kind;
 
+    if (fd_kind(fd) == FD_IDLE)
+        link_look_up(fd);
+    kind = fd_kind(fd);
     if (!error && kind == FD_CONNECTING) {
         int saved = errno;
 
         if (link_settle(fd) == LINK_FAILED)
             error = errno;
+        if (!fd_is_ours(fd))
+            return libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, value, len);
         errno = saved;
     } else if (!error) {
+        bool hard = ready_now(fd, 0) & POLLERR;
+
         error = int_option(fd, SOL_SOCKET, SO_ERROR, 0);
+        if (kind == FD_OPEN && !hard)
+            error = 0; /* of one path: the connection lives */
         if (error && kind == FD_OPEN)
-            reset_seen(fd);
+            error = reset_told(fd, error);
+        if (!error && kind == FD_OPEN)
+            error = error_due(fd, false);
     }
     return answer(fd, &error, sizeof error, value, len);
 }
@@ -88,11 +123,57 @@ static int get_tos(int fd, int level, int name, void *value, socklen_t *len)
     return result;
 }
 
+/* SCTP's own path MTU discovery changes it with each association. */
+static int get_mtu_discover(int fd, int level, int name, void *value, socklen_t *len)
+{
+    int mode = fd_info(fd)->mtu_discover[level == IPPROTO_IPV6] - 1;
+
+    if (mode < 0)
+        return tcp_answer(fd, level, name, value, len);
+    if (*len > 0 && *len < sizeof mode) { /* as the kernel: small values as one byte */
+        unsigned char byte = (unsigned char)mode;
+
+        return level == IPPROTO_IP ? answer(fd, &byte, 1, value, len)
+                                   : answer(fd, &mode, sizeof mode, value, len);
+    }
+    return answer(fd, &mode, sizeof mode, value, len);
+}
+
+static int set_mtu_discover(int fd, int level, int name, const void *value, socklen_t len)
+{
+    int result = libc.setsockopt(fd, level, name, value, len);
+
+    if (result == 0)
+        fd_info(fd)->mtu_discover[level == IPPROTO_IPV6] =
+            (uint8_t)(int_option(fd, level, name, 0) + 1);
+    return result;
+}
+
+static bool is_mtu_discover(int level, int name)
+{
+    return (level == IPPROTO_IP && name == IP_MTU_DISCOVER) ||
+           (level == IPPROTO_IPV6 && name == IPV6_MTU_DISCOVER);
+}
+
+/* TCP's accepted socket of a native IPv6 peer says so; its listener did not have to. */
+static int get_v6only(int fd, void *value, socklen_t *len)
+{
+    static const int only = 1;
+    const struct fd_info *info = fd_info(fd);
+
+    if (fd_kind(fd) == FD_OPEN && !(info->flags & FDF_PEER_NAME) &&
+        info->peer.any.sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&info->peer.in6.sin6_addr))
+        return answer(fd, &only, sizeof only, value, len);
+    return libc.getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, value, len);
+}
+
 int kernel_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
     if (!value || !len)
         return libc.getsockopt(fd, level, name, value, len);
-    if ((level == IPPROTO_TCP || level == SOL_SOCKET) && check_readable(fd, len, sizeof *len) < 0)
+    if ((level == IPPROTO_TCP || level == SOL_SOCKET || is_mtu_discover(level, name) ||
+         (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)) &&
+        check_readable(fd, len, sizeof *len) < 0)
         return -1;
     if (level == IPPROTO_TCP)
         return tcpopts_get(fd, name, value, len);
@@ -100,6 +181,10 @@ int kernel_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
         return get_socket_option(fd, name, value, len);
     if ((level == IPPROTO_IP && name == IP_TOS) || (level == IPPROTO_IPV6 && name == IPV6_TCLASS))
         return get_tos(fd, level, name, value, len);
+    if (is_mtu_discover(level, name))
+        return get_mtu_discover(fd, level, name, value, len);
+    if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
+        return get_v6only(fd, value, len);
     if (level == IPPROTO_SCTP) {
         errno = EOPNOTSUPP;
         return -1;
@@ -117,10 +202,18 @@ static int set_socket_option(int fd, int name, const void *value, socklen_t len)
         return set_buffer(fd, name, value, len, &info->sndbuf);
     case SO_RCVBUF:
         return set_buffer(fd, name, value, len, &info->rcvbuf);
+    case SO_RCVLOWAT:
+        result = libc.setsockopt(fd, SOL_SOCKET, name, value, len);
+        if (result == 0)
+            info->rcvlowat = (uint32_t)int_option(fd, SOL_SOCKET, name, 0);
+        return result;
+    case SO_SNDTIMEO:
+        info->patience = PATIENCE_UNKNOWN;
+        return libc.setsockopt(fd, SOL_SOCKET, name, value, len);
     case SO_KEEPALIVE:
         result = libc.setsockopt(fd, SOL_SOCKET, name, value, len);
         if (result == 0)
-            tcpopts_keepalive(fd);
+            liveness_apply(fd);
         return result;
     case SO_NO_CHECK:
         result = libc.setsockopt(fd, SOL_SOCKET, name, value, len);
@@ -136,7 +229,7 @@ static int set_socket_option(int fd, int name, const void *value, socklen_t len)
     }
 }
 
-int kernel_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+static int set_option(int fd, int level, int name, const void *value, socklen_t len)
 {
     struct fd_info *info = fd_info(fd);
 
@@ -153,7 +246,20 @@ int kernel_setsockopt(int fd, int level, int name, const void *value, socklen_t 
     if ((level == IPPROTO_IP && name == IP_RECVERR) ||
         (level == IPPROTO_IPV6 && name == IPV6_RECVERR))
         info->flags &= (uint16_t)~FDF_RECVERR_OURS; /* the program's now: leave it as it wants */
+    if (is_mtu_discover(level, name))
+        return set_mtu_discover(fd, level, name, value, len);
     return libc.setsockopt(fd, level, name, value, len);
+}
+
+int kernel_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    int result;
+
+    fd_info(fd)->touched = true;
+    result = set_option(fd, level, name, value, len);
+    if (result == 0)
+        dual_setsockopt(fd, level, name, value, len);
+    return result;
 }
 
 /* What the kernel's bookkeeping holds; 0 on failure. SK_MEMINFO_* of linux/sock_diag.h. */
@@ -172,6 +278,10 @@ static uint32_t memory_used(int fd, int what)
  */
 static int readable(int fd, int *count)
 {
+    if (fd_kind(fd) == FD_CONNECTING || fd_kind(fd) == FD_IDLE)
+        (void)link_look(fd);
+    if (fd_kind(fd) == FD_OPEN)
+        head_settle(fd); /* the kernel would count what is not data */
     if (libc.ioctl(fd, FIONREAD, count) == 0) {
         uint32_t bound = *count > 0 && is_nonblocking(fd) ? memory_used(fd, SK_MEMINFO_RMEM_ALLOC)
                                                           : 0;
@@ -192,7 +302,10 @@ static int readable(int fd, int *count)
     return 0;
 }
 
-/* Bytes not yet acknowledged, with the kernel's bookkeeping; 0 means 0. */
+/*
+ * Bytes not yet acknowledged: 0 is exact, otherwise it is what they take in memory, which is more,
+ * but never more than was sent at all.
+ */
 static int unsent(int fd, int *count)
 {
     if (fd_kind(fd) == FD_LISTENING) {
@@ -201,7 +314,9 @@ static int unsent(int fd, int *count)
     }
     if (check_writable(fd, count) < 0)
         return -1;
-    *count = (int)memory_used(fd, SK_MEMINFO_WMEM_QUEUED);
+    uint64_t sent = fd_info(fd)->sent, memory = memory_used(fd, SK_MEMINFO_WMEM_QUEUED);
+
+    *count = (int)(sent && sent < memory ? sent : memory);
     return 0;
 }
 
@@ -219,6 +334,7 @@ int kernel_ioctl(int fd, unsigned long request, void *arg)
         *(int *)arg = 0; /* there is no urgent data to be at */
         return 0;
     default:
+        dual_ioctl(fd, request, arg);
         return libc.ioctl(fd, request, arg);
     }
 }

@@ -8,16 +8,30 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#include "../options.h"
 #include "internal.h"
 
+/* Of kernels newer than the headers. */
+enum {
 #ifndef TCP_TX_DELAY
-#define TCP_TX_DELAY 37
+    TCP_TX_DELAY = 37,
 #endif
+#ifndef TCP_AO_ADD_KEY
+    TCP_AO_ADD_KEY = 38,
+    TCP_AO_DEL_KEY,
+    TCP_AO_INFO,
+    TCP_AO_GET_KEYS,
+    TCP_AO_REPAIR,
+#endif
+#ifndef TCP_RTO_MAX_MS
+    TCP_RTO_MAX_MS = 44,
+    TCP_RTO_MIN_US,
+    TCP_DELACK_MAX_US,
+#endif
+};
 
 enum slot {
 #define TCPOPT(name, kind, allowed, apply) SLOT_##name,
-#define TCPREFUSE(name, error)
+#define TCPREFUSE(name, error, get)
 #include "tcpopts.def"
     SLOTS
 };
@@ -53,9 +67,6 @@ static bool nonzero_or_closed(int fd, int value)
     return value || closed(fd, value);
 }
 
-/* The value in force, as getsockopt shows it: the program's, or TCP's default. */
-static int current(int fd, int name);
-
 static void apply_maxseg(int fd, int value)
 {
     struct sctp_assoc_value max = {.assoc_value = (uint32_t)value};
@@ -72,61 +83,33 @@ static void apply_syncnt(int fd, int value)
 
 static void apply_quickack(int fd, int value)
 {
+    const struct options *o = options_of(fd);
     struct sctp_sack_info sack = {
-        .sack_delay = value ? 0 : options.sack_delay,
-        .sack_freq = value || !options.sack_delay ? 1 : options.sack_freq,
+        .sack_delay = value ? 0 : o->sack_delay,
+        .sack_freq = value || !o->sack_delay ? 1 : o->sack_freq,
     };
 
     sctp_set(fd, SCTP_DELAYED_SACK, &sack, sizeof sack);
 }
 
-/* How many doublings of the RTO, from RTO_MIN up to RTO_MAX, last for so many milliseconds. */
-static uint16_t retransmissions_within(uint32_t ms)
+static void apply_liveness(int fd, int value)
 {
-    uint64_t rto = options.rto_min ? options.rto_min : 1, total = rto;
-    uint16_t count = 0;
-
-    while (total < ms && count < 255) {
-        rto = rto * 2 < options.rto_max ? rto * 2 : options.rto_max;
-        total += rto;
-        count++;
-    }
-    return count ? count : 1;
-}
-
-static void apply_user_timeout(int fd, int value)
-{
-    struct sctp_assocparams assoc = {
-        .sasoc_asocmaxrxt = value ? retransmissions_within((uint32_t)value)
-                                  : (uint16_t)options.assoc_max_retrans,
-    };
-
-    sctp_set(fd, SCTP_ASSOCINFO, &assoc, sizeof assoc);
-}
-
-/*
- * Keep-alive becomes heartbeats, so spaced that a dead peer is noticed when TCP would notice it:
- * TCP waits KEEPIDLE, then KEEPCNT times KEEPINTVL; SCTP waits KEEPCNT + 1 times the interval.
- */
-static void apply_keepalive(int fd, int value)
-{
-    struct sctp_paddrparams path = {.spp_flags = SPP_HB_DISABLE};
-
     (void)value;
-    if (int_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0)) {
-        int count = current(fd, TCP_KEEPCNT);
-        int64_t seconds = current(fd, TCP_KEEPIDLE) + (int64_t)count * current(fd, TCP_KEEPINTVL);
-
-        path.spp_flags = SPP_HB_ENABLE;
-        path.spp_hbinterval = (uint32_t)(seconds * 1000 / (count + 1));
-        path.spp_pathmaxrxt = (uint16_t)count;
-    }
-    sctp_set(fd, SCTP_PEER_ADDR_PARAMS, &path, sizeof path);
+    liveness_apply(fd);
 }
 
-void tcpopts_keepalive(int fd)
+static void apply_cork(int fd, int value)
 {
-    apply_keepalive(fd, 0);
+    cork_set(fd, value);
+}
+
+/* Setting it sends what is held, corked or not. */
+static void apply_nodelay(int fd, int value)
+{
+    if (!options_of(fd)->nodelay)
+        sctp_set(fd, SCTP_NODELAY, &value, sizeof value);
+    if (value)
+        cork_push(fd);
 }
 
 static void none(int fd, int value)
@@ -142,22 +125,34 @@ static const struct {
     apply_function *apply;
 } kept[] = {
 #define TCPOPT(name, kind, allowed, apply) {name, kind, allowed, apply},
-#define TCPREFUSE(name, error)
+#define TCPREFUSE(name, error, get)
 #include "tcpopts.def"
 };
 
-/* The errno that a refused option gives, 0 for the others. */
+static const struct {
+    int name, error, get;
+} refused[] = {
+#define TCPOPT(name, kind, allowed, apply)
+#define TCPREFUSE(name, error, get) {name, error, get},
+#include "tcpopts.def"
+};
+
+/* The errno that setting a refused option gives, 0 for the others. */
 static int refusal(int name)
 {
-    switch (name) {
-#define TCPOPT(name, kind, allowed, apply)
-#define TCPREFUSE(name, error)                                                                     \
-    case name:                                                                                     \
-        return error;
-#include "tcpopts.def"
-    default:
-        return 0;
-    }
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        if (refused[i].name == name)
+            return refused[i].error;
+    return 0;
+}
+
+/* The errno that reading a refused option gives where TCP would answer; 0: TCP may. */
+static int get_refusal(int name)
+{
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        if (refused[i].name == name)
+            return refused[i].get;
+    return 0;
 }
 
 static int slot_of(int name)
@@ -176,35 +171,76 @@ static int oracle(int fd)
     return libc.socket(domain, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 }
 
-static void dismiss(int tcp)
-{
-    int error = errno;
-
-    libc.close(tcp);
-    errno = error;
-}
-
-static int ask(int fd, int name, void *value, socklen_t *len)
+int tcp_answer(int fd, int level, int name, void *value, socklen_t *len)
 {
     int tcp = oracle(fd);
     int result;
 
     if (tcp < 0)
         return -1;
-    result = libc.getsockopt(tcp, IPPROTO_TCP, name, value, len);
-    dismiss(tcp);
+    result = libc.getsockopt(tcp, level, name, value, len);
+    socket_dismiss(tcp);
     return result;
+}
+
+static int ask(int fd, int name, void *value, socklen_t *len)
+{
+    return tcp_answer(fd, IPPROTO_TCP, name, value, len);
+}
+
+int tcpopts_info_size(int fd)
+{
+    static atomic_int known;
+    char info[1024];
+    socklen_t len = sizeof info;
+    int size = atomic_load_explicit(&known, memory_order_relaxed);
+
+    if (!size && ask(fd, TCP_INFO, info, &len) == 0) {
+        size = (int)len;
+        atomic_store_explicit(&known, size, memory_order_relaxed);
+    }
+    return size;
+}
+
+void tcpopts_values(int fd, const int *names, int *values, size_t count)
+{
+    const struct fd_info *info = fd_info(fd);
+    int tcp = -1;
+
+    for (size_t i = 0; i < count; i++) {
+        int slot = slot_of(names[i]);
+
+        if (slot >= 0 && info->tcpopts_set & 1u << slot) {
+            values[i] = info->tcpopts[slot];
+            continue;
+        }
+        if (tcp < 0)
+            tcp = oracle(fd);
+        values[i] = int_option(tcp, IPPROTO_TCP, names[i], 0);
+    }
+    if (tcp >= 0)
+        socket_dismiss(tcp);
 }
 
 static int current(int fd, int name)
 {
-    const struct fd_info *info = fd_info(fd);
-    int slot = slot_of(name), value = 0;
-    socklen_t len = sizeof value;
+    int value;
 
-    if (slot >= 0 && info->tcpopts_set & 1u << slot)
-        return info->tcpopts[slot];
-    return ask(fd, name, &value, &len) == 0 ? value : 0;
+    tcpopts_values(fd, &name, &value, 1);
+    return value;
+}
+
+int tcpopts_remembered(int fd, int name, int otherwise)
+{
+    const struct fd_info *info = fd_info(fd);
+    int slot = slot_of(name);
+
+    return slot >= 0 && info->tcpopts_set & 1u << slot ? info->tcpopts[slot] : otherwise;
+}
+
+bool tcpopts_nodelay(int fd)
+{
+    return tcpopts_remembered(fd, TCP_NODELAY, 0);
 }
 
 /* Sets it on a TCP socket; *made is what that then reports. */
@@ -218,7 +254,7 @@ static int try(int fd, int name, const void *value, socklen_t len, void *made, s
     result = libc.setsockopt(tcp, IPPROTO_TCP, name, value, len);
     if (result == 0 && libc.getsockopt(tcp, IPPROTO_TCP, name, made, made_len) < 0)
         *made_len = 0;
-    dismiss(tcp);
+    socket_dismiss(tcp);
     return result;
 }
 
@@ -265,8 +301,9 @@ int tcpopts_set(int fd, int name, const void *value, socklen_t len)
     int slot = slot_of(name);
 
     if (refusal(name)) {
-        /* What TCP itself refuses, it refuses for its own reason. */
-        if (try(fd, name, value, len, made, &made_len) == 0)
+        /* What TCP itself refuses, it refuses for its own reason, of which one is the state. */
+        if (try(fd, name, value, len, made, &made_len) == 0 ||
+            (name == TCP_QUEUE_SEQ && errno == EINVAL && len >= sizeof(int) && !closed(fd, 0)))
             errno = refusal(name);
         return -1;
     }
@@ -275,6 +312,29 @@ int tcpopts_set(int fd, int name, const void *value, socklen_t len)
     if (slot >= 0)
         return remember(fd, slot, value, len);
     return try(fd, name, value, len, made, &made_len);
+}
+
+void tcpopts_repeat(int fd)
+{
+    const struct fd_info *info = fd_info(fd);
+
+    for (int slot = 0; slot < SLOTS; slot++)
+        if (info->tcpopts_set & 1u << slot)
+            kept[slot].apply(fd, info->tcpopts[slot]);
+    if (int_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0))
+        liveness_apply(fd);
+}
+
+void tcpopts_give(int fd, int tcp)
+{
+    const struct fd_info *info = fd_info(fd);
+
+    for (int slot = 0; slot < SLOTS; slot++)
+        if (info->tcpopts_set & 1u << slot)
+            set_int_option(tcp, IPPROTO_TCP, kept[slot].name, info->tcpopts[slot]);
+    if (info->congestion[0])
+        libc.setsockopt(tcp, IPPROTO_TCP, TCP_CONGESTION, info->congestion,
+                        (socklen_t)strnlen(info->congestion, sizeof info->congestion));
 }
 
 int answer(int fd, const void *from, size_t size, void *value, socklen_t *len)
@@ -307,9 +367,14 @@ int tcpopts_get(int fd, int name, void *value, socklen_t *len)
     const struct fd_info *info = fd_info(fd);
     int slot = slot_of(name);
 
-    if (refusal(name) && name != TCP_ULP) {
-        errno = refusal(name);
-        return -1;
+    if (refusal(name)) {
+        int result = ask(fd, name, value, len);
+
+        if (result == 0 && get_refusal(name)) {
+            errno = get_refusal(name);
+            return -1;
+        }
+        return result;
     }
     if (name == TCP_INFO)
         return tcpinfo_get(fd, value, len);

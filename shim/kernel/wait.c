@@ -26,9 +26,23 @@ int64_t timeout_option(int fd, int name)
     return (int64_t)wait.tv_sec * 1000 + (wait.tv_usec + 999) / 1000;
 }
 
+int64_t deadline_from(int fd, int name, int64_t start)
+{
+    int64_t limit = timeout_option(fd, name);
+
+    return limit < 0 ? -1 : start + limit;
+}
+
 bool is_nonblocking(int fd)
 {
     return (libc.fcntl(fd, F_GETFL, NULL) & O_NONBLOCK) != 0;
+}
+
+short ready_now(int fd, short events)
+{
+    struct pollfd poll = {.fd = fd, .events = events};
+
+    return libc.poll(&poll, 1, 0) > 0 ? poll.revents : 0;
 }
 
 int wait_for(int fd, short events, int64_t deadline)
@@ -46,4 +60,13 @@ int wait_for(int fd, short events, int64_t deadline)
         if (ready != 0 || (deadline >= 0 && now_ms() >= deadline))
             return ready;
     }
+}
+
+bool wait_more(int fd, short events, int flags, int64_t *deadline)
+{
+    if (flags & MSG_DONTWAIT || is_nonblocking(fd))
+        return false;
+    if (*deadline == DEADLINE_UNKNOWN)
+        *deadline = deadline_from(fd, events == POLLOUT ? SO_SNDTIMEO : SO_RCVTIMEO, now_ms());
+    return wait_for(fd, events, *deadline) > 0;
 }

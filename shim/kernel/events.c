@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What SCTP itself puts into the receive queue, among the program's data: notifications, and the
+ * FIN message of a peer that is a shim. A program never sees either, only what they mean.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "internal.h"
+#include "kernel.h"
+
+/* One call for all kinds, those that are not named are switched off. */
+static void subscribe(int fd, bool adaptation, bool changes)
+{
+    struct sctp_event_subscribe wanted = {
+        .sctp_association_event = changes,
+        .sctp_adaptation_layer_event = adaptation,
+    };
+
+    sctp_set(fd, SCTP_EVENTS, &wanted, sizeof wanted);
+}
+
+/* The end of a connect has ways of its own to be seen; who the peer is, only this one. */
+void events_connecting(int fd)
+{
+    subscribe(fd, true, false);
+}
+
+void events_listening(int fd)
+{
+    subscribe(fd, true, true);
+}
+
+void events_failed(int fd)
+{
+    subscribe(fd, false, false);
+}
+
+bool events_unsettled(int fd)
+{
+    struct sctp_event_subscribe now = {0};
+
+    return sctp_get(fd, SCTP_EVENTS, &now, sizeof now) == 0 && now.sctp_adaptation_layer_event &&
+           !now.sctp_association_event;
+}
+
+void events_connected(int fd)
+{
+    head_settle(fd);
+    subscribe(fd, true, true);
+}
+
+/* Looking for the next message takes the error that comes after the last one. */
+static void tell_followers(int fd, int on)
+{
+    if (fd_info(fd)->followers != FOLLOWERS_UNTOLD)
+        sctp_set(fd, SCTP_RECVNXTINFO, &on, sizeof on);
+}
+
+void kernel_quiet(int fd)
+{
+    int saved = errno;
+
+    if (fd_kind(fd) == FD_OPEN) {
+        head_settle(fd);
+        if (state_get(fd) & STATE_FIN_DUE)
+            libc.shutdown(fd, SHUT_WR); /* nobody would hear when it is due */
+        subscribe(fd, false, false);
+        tell_followers(fd, 0);
+        fd_info(fd)->followers = FOLLOWERS_UNTOLD;
+    }
+    errno = saved;
+}
+
+/*
+ * A new association in the place of the old: two strangers' bytes must not become one stream. One
+ * association of a socket cannot be aborted but by the socket's end, so it gets another one, which
+ * nothing was ever connected to; readers that still wait on the old one read its end.
+ */
+static int cut_restarted(int fd)
+{
+    libc.shutdown(fd, SHUT_RD);
+    socket_replace(fd);
+    fd_set_kind(fd, FD_FAILED);
+    return ECONNRESET;
+}
+
+/* What the socket's error was: reading the notification has taken it. */
+static int error_of(const struct sctp_assoc_change *change)
+{
+    bool aborted = change->sac_length > sizeof *change; /* the peer's ABORT lies in it */
+
+    if (!aborted && !change->sac_error)
+        return ETIMEDOUT;
+    return aborted ? ECONNRESET : ECONNABORTED;
+}
+
+static int ended_by(int fd, const struct sctp_assoc_change *change)
+{
+    bool known = ends_recall(fd) & FDF_RESET;
+    int error = int_option(fd, SOL_SOCKET, SO_ERROR, 0);
+    int told;
+
+    if (!error && !known)
+        error = error_of(change);
+    told = reset_told(fd, error ? error : ECONNRESET);
+    if (told && told != EPIPE)
+        return known ? 0 : told;
+    /* A stream that had ended before stays just that for its reader. */
+    error_owe(fd, error ? told : 0);
+    return 0;
+}
+
+static int association_changed(int fd, const struct sctp_assoc_change *change)
+{
+    switch (change->sac_state) {
+    case SCTP_SHUTDOWN_COMP:
+        /* The end that shut down first: the kernel would have it wait for data for ever. */
+        libc.shutdown(fd, SHUT_RD);
+        ends_note(fd, FDF_ENDED);
+        return 0;
+    case SCTP_COMM_LOST:
+        return ended_by(fd, change);
+    case SCTP_RESTART:
+        return cut_restarted(fd);
+    default:
+        return 0;
+    }
+}
+
+static void peer_announced(int fd, uint32_t indication)
+{
+    if (wire_announces(indication))
+        state_add(fd, STATE_PEER_IS_SHIM);
+}
+
+static int event_seen(int fd, const union sctp_notification *event, size_t len)
+{
+    if (len >= sizeof event->sn_adaptation_event &&
+        event->sn_header.sn_type == SCTP_ADAPTATION_INDICATION)
+        peer_announced(fd, event->sn_adaptation_event.sai_adaptation_ind);
+    else if (len >= sizeof event->sn_assoc_change && event->sn_header.sn_type == SCTP_ASSOC_CHANGE)
+        return association_changed(fd, &event->sn_assoc_change);
+    else if (event->sn_header.sn_type == SCTP_SENDER_DRY_EVENT)
+        fin_due(fd);
+    return 0;
+}
+
+/* Reads what is missing of a notification; returns how much of it there is. */
+static size_t event_rest(int fd, union sctp_notification *event, size_t got, int flags)
+{
+    char rest[256];
+
+    while (!(flags & MSG_EOR)) {
+        bool whole = got >= sizeof *event;
+        struct iovec iov = {whole ? rest : (char *)event + got,
+                            whole ? sizeof rest : sizeof *event - got};
+        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+        ssize_t n = libc.recvmsg(fd, &msg, MSG_DONTWAIT);
+
+        if (n <= 0)
+            break;
+        if (!whole)
+            got += (size_t)n;
+        flags = msg.msg_flags;
+    }
+    return got;
+}
+
+int event_finish(int fd, union sctp_notification *event, size_t got, int flags)
+{
+    return event_seen(fd, event, event_rest(fd, event, got, flags));
+}
+
+bool is_fin(int fd, struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+        if (c->cmsg_level == IPPROTO_SCTP && c->cmsg_type == SCTP_RCVINFO) {
+            struct sctp_rcvinfo info;
+
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            return info.rcv_ppid == htonl(WIRE_FIN_PPID) && state_get(fd) & STATE_PEER_IS_SHIM;
+        }
+    return false;
+}
+
+void fin_seen(int fd)
+{
+    if (state_get(fd) & STATE_FIN_SENT)
+        both_ended(fd);
+    else
+        libc.shutdown(fd, SHUT_RD);
+    if (fd_info(fd)->flags & FDF_GONE_EARLY)
+        ends_note(fd, FDF_ENDED); /* there the kernel shows no more than that it is gone */
+}
+
+/* Reads the message at the head, and leaves the error of a reset to who asks for it. */
+static ssize_t read_head(int fd, struct msghdr *msg)
+{
+    bool failed = ready_now(fd, 0) & POLLERR;
+    ssize_t n;
+
+    if (failed)
+        tell_followers(fd, 0);
+    n = libc.recvmsg(fd, msg, MSG_DONTWAIT);
+    if (failed)
+        tell_followers(fd, 1);
+    return n;
+}
+
+/* Removes the message at the head, which is not data. */
+static int take_head(int fd)
+{
+    union sctp_notification event;
+    union rcvinfo_control control;
+    struct iovec iov = {&event, sizeof event};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                         .msg_controllen = sizeof control};
+    ssize_t n = read_head(fd, &msg);
+
+    if (n <= 0)
+        return 0;
+    if (!(msg.msg_flags & MSG_NOTIFICATION)) {
+        fin_seen(fd);
+        return 0;
+    }
+    n = (ssize_t)event_rest(fd, &event, (size_t)n, msg.msg_flags);
+    if (ready_now(fd, 0) & POLLERR && event.sn_header.sn_type == SCTP_ASSOC_CHANGE &&
+        event.sn_assoc_change.sac_state == SCTP_COMM_LOST) {
+        hang_up(fd); /* the error that goes with it stays */
+        return 0;
+    }
+    return event_seen(fd, &event, (size_t)n);
+}
+
+/* A reset, and nothing before it. */
+static bool is_error_next(int fd)
+{
+    int length = 0;
+
+    return ready_now(fd, 0) & POLLERR && libc.ioctl(fd, FIONREAD, &length) == 0 && !length;
+}
+
+/* An error is left to who asks for it: looking would take it from the kernel. */
+void head_settle(int fd)
+{
+    while (!is_error_next(fd)) {
+        char byte;
+        union rcvinfo_control control;
+        struct iovec iov = {&byte, 1};
+        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                             .msg_controllen = sizeof control};
+        ssize_t n = libc.recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+        int error = n < 0 && errno != EAGAIN ? errno : 0;
+
+        if (n > 0) {
+            if (!(msg.msg_flags & MSG_NOTIFICATION) && !is_fin(fd, &msg))
+                return;
+            error = take_head(fd);
+        } else if (is_reset(error)) {
+            error = reset_told(fd, error); /* it came just now */
+            if (!error)
+                return;
+        } else {
+            return;
+        }
+        if (error) {
+            if (fd_kind(fd) == FD_OPEN)
+                error_owe(fd, error);
+            else
+                fd_info(fd)->pending = (uint8_t)error;
+            return;
+        }
+    }
+}
