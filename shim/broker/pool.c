@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The library's memory: some ten blocks for each packet, nearly all of two sizes, the larger of
+ * which libc keeps no quick list of. Blocks that come back are kept by size. The Makefile makes
+ * these the malloc(), calloc() and free() of libusrsctp, and of nothing else.
+ */
+#include "pool.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    GRAIN = 64,
+    CLASSES = 64,            /* blocks of up to 4 KB are kept, */
+    MOST_KEPT = 8 << 20,     /* so many bytes */
+};
+
+/* In front of each block; in a kept one `next` overlays what was the user's. */
+struct block {
+    uint32_t size_class; /* 0: larger than those that are kept */
+    uint32_t unused[3];  /* the user's part is aligned as malloc() would */
+    struct block *next;
+};
+
+enum { HEAD = offsetof(struct block, next) };
+_Static_assert(HEAD % 16 == 0, "aligned for every type");
+
+#ifdef __SANITIZE_ADDRESS__
+enum { KEEPS = 0 }; /* else it would not see who uses what is gone */
+#else
+enum { KEEPS = 1 };
+#endif
+
+static struct block *kept[CLASSES + 1];
+static size_t kept_bytes;
+
+void *pool_malloc(size_t size)
+{
+    size_t size_class = (size + GRAIN - 1) / GRAIN;
+    struct block *block;
+
+    if (size > SIZE_MAX - HEAD)
+        return NULL;
+    if (!KEEPS || size_class > CLASSES || size_class == 0)
+        size_class = 0;
+    block = kept[size_class];
+    if (size_class && block) {
+        kept[size_class] = block->next;
+        kept_bytes -= size_class * GRAIN;
+        return &block->next;
+    }
+    block = malloc(HEAD + (size_class ? size_class * GRAIN : size < sizeof block->next
+                                                                 ? sizeof block->next
+                                                                 : size));
+    if (!block)
+        return NULL;
+    block->size_class = (uint32_t)size_class;
+    return &block->next;
+}
+
+void *pool_calloc(size_t count, size_t size)
+{
+    size_t all;
+    void *memory;
+
+    if (__builtin_mul_overflow(count, size, &all))
+        return NULL;
+    memory = pool_malloc(all);
+    return memory ? memset(memory, 0, all) : NULL;
+}
+
+void pool_free(void *memory)
+{
+    struct block *block;
+    size_t size_class;
+
+    if (!memory)
+        return;
+    block = (struct block *)(void *)((char *)memory - HEAD);
+    size_class = block->size_class;
+    if (!size_class || kept_bytes >= MOST_KEPT) {
+        free(block);
+        return;
+    }
+    block->next = kept[size_class];
+    kept[size_class] = block;
+    kept_bytes += size_class * GRAIN;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* malloc(3), calloc(3) and free(3) for libusrsctp. */
+#ifndef SCTPSHIM_BROKER_POOL_H
+#define SCTPSHIM_BROKER_POOL_H
+
+#include <stddef.h>
+
+void *pool_malloc(size_t size);
+void *pool_calloc(size_t count, size_t size);
+void pool_free(void *memory);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What libusrsctp exports and its header does not declare: the way packets take. The library has
+ * no public interface for packets with IP addresses that are sent and received by somebody else.
+ * Only the leading fields of its structures are known here; stack_start() checks them.
+ */
+#ifndef SCTPSHIM_BROKER_USRSCTP_INTERNAL_H
+#define SCTPSHIM_BROKER_USRSCTP_INTERNAL_H
+
+#include <stdint.h>
+#include <sys/queue.h>
+#include <usrsctp.h>
+
+struct mbuf {
+    struct mbuf *m_next;
+    struct mbuf *m_nextpkt;
+    char *m_data;
+    int m_len;
+};
+
+enum { MBUF_CLUSTER = 2048, MBUF_NOWAIT = 1, MBUF_DATA = 1 };
+
+struct mbuf *sctp_get_mbuf_for_msg(unsigned space, int want_header, int how, int all_in_one,
+                                   int type);
+void m_freem(struct mbuf *m);
+
+/* A route as the library makes it, with an MTU of 1500 for every one. */
+struct route {
+    struct {
+        void *interface, *address;
+        uint32_t mtu;
+    } *entry;
+};
+enum { ROUTE_MTU = 1500 };
+
+/* Options that its header leaves out. */
+enum { SCTP_PEER_ADDR_THLDS = 0x23, SCTP_CMT_ON_OFF = 0x1200 };
+struct sctp_paddrthlds {
+    struct sockaddr_storage spt_address;
+    sctp_assoc_t spt_assoc_id;
+    uint16_t spt_pathmaxrxt, spt_pathpfthld, spt_pathcpthld;
+};
+
+struct sctphdr;
+struct sctp_chunkhdr;
+void sctp_common_input_processing(struct mbuf **m, int iphlen, int offset, int length,
+                                  struct sockaddr *src, struct sockaddr *dst, struct sctphdr *sh,
+                                  struct sctp_chunkhdr *ch, uint8_t compute_crc, uint8_t ecn_bits,
+                                  uint32_t vrf_id, uint16_t port);
+
+/* The library's list of this host's addresses, which it reads once, at its start. */
+struct sctp_ifa {
+    void *links[4];
+    void *ifn;
+    void *unused;
+    union sctp_sockstore address;
+    uint32_t refcount;
+    uint32_t flags;
+    uint32_t localifa_flags;
+    uint32_t vrf;
+    uint8_t is_loopback, is_private, is_global; /* what it may be used for */
+};
+enum { IFA_VALID = 1, IFA_DEFER_USE = 4 };
+struct sctp_ifa *sctp_add_addr_to_vrf(uint32_t vrf, void *ifn, uint32_t ifn_index, uint32_t type,
+                                      const char *ifname, void *ifa, struct sockaddr *address,
+                                      uint32_t flags, int dynamic);
+
+/* Ours take the place of the library's, whose symbols the Makefile makes weak. */
+void sctp_userspace_ip_output(int *result, struct mbuf *m, void *route, void *association,
+                              uint32_t vrf);
+void sctp_userspace_ip6_output(int *result, struct mbuf *m, void *route, void *association,
+                               uint32_t vrf);
+int usrsctp_no_thread(void);
+uint32_t calculate_crc32c(uint32_t crc, const unsigned char *bytes, unsigned len);
+
+#endif

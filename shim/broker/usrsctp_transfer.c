@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What goes through an association: messages as bytes, and the library's notifications. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "../wire.h"
+#include "packets.h"
+#include "usrsctp_socket.h"
+
+/* ---- Receiving ---- */
+
+static int socket_error(struct association *a)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+
+    usrsctp_getsockopt(a->socket, SOL_SOCKET, SO_ERROR, &error, &len);
+    return error;
+}
+
+/* A native peer's acknowledgements may come late (RTO_MIN_NATIVE); a shim's do not. */
+static void set_rto(struct association *a, uint32_t initial, uint32_t min)
+{
+    struct sctp_rtoinfo rto = {.srto_initial = initial, .srto_min = min};
+
+    socket_set(a->socket, SCTP_RTOINFO, &rto, sizeof rto, "RTO_MIN");
+}
+
+void association_up(struct association *a)
+{
+    uint32_t initial = a->rto_initial > a->rto_floor ? a->rto_initial : a->rto_floor;
+
+    a->up = true;
+    set_rto(a, initial, a->rto_floor);
+    paths_up(a);
+}
+
+static void announced(struct association *a, uint32_t code)
+{
+    union address peer = a->remote;
+
+    a->peer_is_shim = wire_announces(code);
+    address_set_port(&peer, a->remote_udp);
+    if (!a->peer_is_shim)
+        return;
+    set_rto(a, a->rto_initial, a->rto_min);
+    if (code & WIRE_RUNS && a->remote_udp)
+        packets_allow_runs(&peer);
+    for (size_t i = 0; a->peer && a->remote_udp && code & WIRE_RUNS && i < a->peer->list.count; i++) {
+        peer = a->peer->list.at[i];
+        address_set_port(&peer, a->remote_udp);
+        packets_allow_runs(&peer);
+    }
+}
+
+static void path_changed(struct association *a, uint32_t state)
+{
+    if (state == SCTP_ADDR_ADDED || state == SCTP_ADDR_REMOVED)
+        paths_up(a);
+    else if (state == SCTP_ADDR_CONFIRMED || state == SCTP_ADDR_AVAILABLE)
+        paths_confirmed(a);
+}
+
+static void notified(struct association *a, const union sctp_notification *event)
+{
+    switch (event->sn_header.sn_type) {
+    case SCTP_ASSOC_CHANGE:
+        switch (event->sn_assoc_change.sac_state) {
+        case SCTP_COMM_UP:
+            association_up(a);
+            break;
+        case SCTP_CANT_STR_ASSOC:
+            association_fail(a, socket_error(a));
+            break;
+        case SCTP_COMM_LOST:
+            association_fail(a, ECONNRESET);
+            break;
+        case SCTP_RESTART: /* a new connection with an old one's name */
+            association_fail(a, ECONNRESET);
+            break;
+        case SCTP_SHUTDOWN_COMP:
+            a->peer_ended = true;
+            break;
+        }
+        break;
+    case SCTP_PEER_ADDR_CHANGE:
+        path_changed(a, event->sn_paddr_change.spc_state);
+        break;
+    case SCTP_ADAPTATION_INDICATION:
+        announced(a, event->sn_adaptation_event.sai_adaptation_ind);
+        break;
+    case SCTP_SHUTDOWN_EVENT:
+        a->peer_ended = true;
+        break;
+    }
+}
+
+/* One message or part of one; 1: data, 0: something else that has been dealt with, -1: errno. */
+static int receive_one(struct association *a, char *bytes, size_t size, size_t *got)
+{
+    union {
+        union sctp_notification event;
+        char room[512];
+    } small;
+    struct sctp_rcvinfo info = {0};
+    socklen_t info_len = sizeof info, from_len = sizeof(union address);
+    union address from;
+    unsigned type = 0;
+    int flags = 0;
+    ssize_t n;
+
+    n = usrsctp_recvv(a->socket, bytes, size, &from.any, &from_len, &info, &info_len, &type, &flags);
+    if (n < 0)
+        return -1;
+    if (n == 0) {
+        a->peer_ended = a->gone = true;
+        return 0;
+    }
+    if (flags & MSG_NOTIFICATION) {
+        memset(&small, 0, sizeof small);
+        memcpy(&small, bytes, (size_t)n < sizeof small ? (size_t)n : sizeof small);
+        notified(a, &small.event);
+        return 0;
+    }
+    if (type == SCTP_RECVV_RCVINFO && ntohl(info.rcv_ppid) == WIRE_FIN_PPID && a->peer_is_shim) {
+        a->peer_ended = true;
+        return 0;
+    }
+    *got = (size_t)n;
+    return 1;
+}
+
+ssize_t stack_receive(struct association *a, void *bytes, size_t size)
+{
+    enum { ROOM = 4096 }; /* a message's rest or a notification must find room */
+    size_t done = 0;
+
+    while (!a->peer_ended && !a->reset && !a->failed && size - done >= ROOM) {
+        size_t got = 0;
+        int what = receive_one(a, (char *)bytes + done, size - done, &got);
+
+        if (what < 0) {
+            if (errno != EAGAIN && errno != EINTR)
+                association_fail(a, errno == ETIMEDOUT ? ETIMEDOUT : ECONNRESET);
+            break;
+        }
+        done += got;
+    }
+    if (done)
+        return (ssize_t)done;
+    if (a->reset || a->failed) {
+        errno = a->error ? a->error : ECONNRESET;
+        return -1;
+    }
+    if (a->peer_ended)
+        return 0;
+    errno = EAGAIN;
+    return -1;
+}
+
+bool stack_alive(struct association *a)
+{
+    char rest[4096];
+    size_t got;
+
+    while (!a->gone && !a->reset) {
+        if (receive_one(a, rest, sizeof rest, &got) >= 0)
+            continue;
+        if (errno != EAGAIN && errno != EINTR)
+            association_fail(a, ECONNRESET);
+        break;
+    }
+    return !a->reset;
+}
+
+enum link_state stack_link(struct association *a, int *error)
+{
+    char event[512];
+    size_t got;
+
+    /* Until it is up nothing but notifications can be there. */
+    while (!a->up && !a->failed) {
+        int what = receive_one(a, event, sizeof event, &got);
+
+        if (what == 0 && !a->peer_ended)
+            continue;
+        if (usrsctp_get_events(a->socket) & SCTP_EVENT_ERROR)
+            association_fail(a, socket_error(a));
+        break;
+    }
+    if (a->failed) {
+        *error = a->error ? a->error : ECONNREFUSED;
+        return LINK_FAILED;
+    }
+    return a->up ? LINK_UP : LINK_CONNECTING;
+}
+
+/* ---- Sending ---- */
+
+static bool send_message(struct association *a, const void *bytes, size_t len, uint32_t ppid,
+                         uint16_t flags)
+{
+    struct sctp_sndinfo info = {.snd_sid = a->stream, .snd_ppid = ppid, .snd_flags = flags};
+
+    if (usrsctp_sendv(a->socket, bytes, len, NULL, 0, &info, sizeof info, SCTP_SENDV_SNDINFO, 0) >=
+        0)
+        return true;
+    if (errno == ENOENT || errno == ESHUTDOWN || errno == ENOTCONN)
+        errno = EPIPE;
+    return false;
+}
+
+bool stack_send(struct association *a, const void *bytes, size_t len)
+{
+    return send_message(a, bytes, len, a->ppid, 0);
+}
+
+bool stack_finish(struct association *a)
+{
+    if (a->finished)
+        return true;
+    /* With a peer that has ended its direction, or knows no half-close, it is SCTP's own end. */
+    if (a->peer_ended || !a->peer_is_shim)
+        usrsctp_shutdown(a->socket, SHUT_WR);
+    else if (!send_message(a, "", 1, htonl(WIRE_FIN_PPID), SCTP_SACK_IMMEDIATELY) &&
+             errno == EAGAIN)
+        return false;
+    a->finished = true;
+    return true;
+}

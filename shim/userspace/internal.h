@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of the userspace plane's library side share. */
+#ifndef SCTPSHIM_USERSPACE_INTERNAL_H
+#define SCTPSHIM_USERSPACE_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "../fd.h"
+#include "../rules.h"
+#include "../socket_options.h"
+#include "protocol.h"
+
+/* A system call without libc: not one of our own hooks, and no cancellation point. */
+#define raw(number, a, b, c, d, e, f)                                                         \
+    raw_syscall((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* client.c */
+/*
+ * Asks the broker about this leg of the program's; one that is not there is started if `start` is
+ * set. False, with errno, when there is no answer. No cancellation point, no heap memory, no
+ * descriptor stays open.
+ */
+bool broker_ask(int fd, const struct request *request, struct answer *answer, bool start);
+/*
+ * The same with the options that the socket falls under, for a leg that begins: 0 or the errno for
+ * the program; without a broker the log has `consequence`.
+ */
+int broker_arrange(int fd, struct request *request, struct answer *answer,
+                   const char *consequence);
+/* The environment's XDG_RUNTIME_DIR=..., or "". */
+extern char broker_runtime[];
+
+/* start.c */
+/* Is there a broker to be started for this network of legs, where this library was installed? */
+bool broker_exists(uint32_t network);
+/* Starts it; false when that cannot be done. It may be another one that serves in the end. */
+bool broker_start(uint32_t network);
+
+/* names.c */
+/* The leg's names as the kernel has them; false when it has none. */
+bool leg_name(int fd, union address *name);
+bool leg_peer(int fd, union address *name);
+/* The association's names go into the fd's memory. */
+void names_keep(int fd, const union address *local, const union address *remote);
+void names_drop(int fd);
+/* A connect failed with `error`: with what TCP's would have. */
+int connect_error(int fd, int error);
+/* getsockname()'s way of handing a name over to the program. */
+void name_answer(int fd, const union address *name, struct sockaddr *addr, socklen_t *len);
+int leg_domain(int fd);
+/* Does the rule for this use leave the socket to TCP? It then is none of ours any more. */
+bool leg_left_to_tcp(int fd, const struct rule_use *use);
+
+/* listen.c */
+/* Binds the program's socket within the network of legs; errno as of bind(). */
+int leg_bind(int fd, const union address *leg);
+
+/* connect.c: the leg connects, to the broker that makes the association; errno as of connect(). */
+int leg_start(int fd, const union address *to);
+
+/* fallback.c: the same, or TCP, where the rule is prefer-sctp. */
+int leg_connect(int fd, const union address *to, socklen_t len);
+/* A connect that may yet go another way is not tried for long. */
+void fallback_shorten(int fd, struct parameters *parameters);
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a leg's fd is, and what its names really are. The kernel knows the leg's ends, the broker
+ * knows whose association belongs to them; the fd's memory saves asking again.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "../kernel/internal.h"
+#include "../kernel/kernel.h"
+#include "../libc.h"
+#include "../log.h"
+#include "internal.h"
+#include "userspace.h"
+
+static bool kernel_has_sctp(void)
+{
+    static _Atomic signed char known; /* 1 yes, -1 no */
+    int fd, saved = errno;
+
+    if (!known) {
+        fd = libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
+        if (fd >= 0)
+            libc.close(fd);
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            return true; /* it could not be seen, for another reason */
+        known = fd >= 0 ? 1 : -1;
+        errno = saved;
+    }
+    return known > 0;
+}
+
+/* Which stack its legs lead to; 0: the programs' sockets are the kernel's SCTP, or TCP. */
+static uint32_t choose_network(void)
+{
+    if (options.stack == STACK_USERSPACE)
+        return LEG_NET;
+    if (options.stack == STACK_KERNEL || kernel_has_sctp())
+        return options.leg == LEG_TCP ? LEG_NET_KERNEL : 0;
+    return options.leg != LEG_DIRECT && broker_exists(LEG_NET) ? LEG_NET : 0;
+}
+
+bool userspace_wanted(void)
+{
+    uint32_t network = choose_network();
+
+    if (network)
+        leg_network = network;
+    return network;
+}
+
+int userspace_socket(int domain, int type, int protocol)
+{
+    int fd = libc.socket(domain, type, protocol);
+
+    if (fd >= 0) {
+        fd_adopt(fd, FD_LEG);
+        fd_info(fd)->rule = rule_birth.rule;
+    }
+    return fd;
+}
+
+int leg_domain(int fd)
+{
+    return int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET);
+}
+
+bool leg_name(int fd, union address *name)
+{
+    socklen_t len = sizeof *name;
+
+    memset(name, 0, sizeof *name);
+    return libc.getsockname(fd, &name->any, &len) == 0;
+}
+
+bool leg_peer(int fd, union address *name)
+{
+    socklen_t len = sizeof *name;
+
+    memset(name, 0, sizeof *name);
+    return libc.getpeername(fd, &name->any, &len) == 0;
+}
+
+/*
+ * By its address, which lies in the network of legs; or it has none yet, and will get one when the
+ * program binds or connects it. Sockets that are in use under other addresses are plain TCP.
+ */
+bool userspace_is_leg(int fd)
+{
+    union address name;
+
+    if (int_option(fd, SOL_SOCKET, SO_PROTOCOL, -1) != IPPROTO_TCP || !userspace_wanted() ||
+        !kernel_wanted() || !leg_name(fd, &name))
+        return false;
+    if (name.any.sa_family != AF_INET && name.any.sa_family != AF_INET6)
+        return false;
+    return address_is_leg(&name) || (address_port(&name) == 0 && address_is_any(&name));
+}
+
+bool leg_left_to_tcp(int fd, const struct rule_use *use)
+{
+    fd_info(fd)->rule = (uint8_t)rules_find(use);
+    if (options_of(fd)->action != ACTION_TCP)
+        return false;
+    log_info("rule %s: fd %d is left to TCP", rule_called(fd_info(fd)->rule), fd);
+    fd_set_kind(fd, FD_FOREIGN);
+    return true;
+}
+
+static uint64_t cookie_of(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+
+    return libc.getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
+}
+
+void names_keep(int fd, const union address *local, const union address *remote)
+{
+    struct fd_info *info = fd_info(fd);
+
+    memcpy(&info->own, local, sizeof info->own);
+    memcpy(&info->peer, remote, sizeof info->peer);
+    info->cookie = cookie_of(fd);
+}
+
+void names_drop(int fd)
+{
+    fd_info(fd)->cookie = 0;
+}
+
+/* Are the names in the fd's memory those of the socket that it is now? */
+static bool names_kept(int fd, union address *local, union address *remote)
+{
+    const struct fd_info *info = fd_info(fd);
+
+    if (!info->cookie || info->cookie != cookie_of(fd))
+        return false;
+    memcpy(local, &info->own, sizeof *local);
+    memcpy(remote, &info->peer, sizeof *remote);
+    return local->any.sa_family != AF_UNSPEC;
+}
+
+/* Names are shown in the socket's own family. */
+void name_answer(int fd, const union address *name, struct sockaddr *addr, socklen_t *len)
+{
+    union address shown = *name;
+    socklen_t size;
+
+    address_fit(&shown, leg_domain(fd));
+    size = address_len(&shown);
+    memcpy(addr, &shown, *len < size ? *len : size);
+    *len = size;
+}
+
+static bool ask_names(int fd, union address *local, union address *remote)
+{
+    struct request request;
+    struct answer answer;
+
+    if (fd_sealed())
+        return false;
+    request_begin(&request, REQUEST_NAMES);
+    if (!leg_name(fd, &request.leg) || !address_is_leg(&request.leg))
+        return false;
+    (void)leg_peer(fd, &request.other);
+    if (!broker_ask(fd, &request, &answer, false) || answer.error == ENOENT)
+        return false;
+    *local = answer.local;
+    *remote = answer.remote;
+    names_keep(fd, local, remote);
+    return true;
+}
+
+static bool is_connecting(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+
+    return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+           (info.tcpi_state == TCP_SYN_SENT || info.tcpi_state == TCP_SYN_RECV);
+}
+
+/* The name of a socket that is not connected: what it was bound to, or will connect from. */
+static void unconnected_name(int fd, const union address *leg, union address *name)
+{
+    union address plain = *leg, none;
+    uint32_t low;
+
+    memset(name, 0, sizeof *name);
+    name->any.sa_family = (sa_family_t)leg_domain(fd);
+    address_unmap(&plain);
+    low = address_leg_host(&plain);
+    if (!address_is_leg(leg))
+        return;
+    if (is_connecting(fd) && ask_names(fd, name, &none)) {
+        names_drop(fd); /* they are not the last word */
+        return;
+    }
+    if (low >= LEG_OUT && low < LEG_BOUND)
+        return; /* it connected, or tried to: the port was not the program's wish */
+    if (low >= LEG_BOUND && !names_kept(fd, name, &none))
+        (void)ask_names(fd, name, &none);
+    address_set_port(name, address_port(leg));
+}
+
+int userspace_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    union address leg, peer, local, remote;
+    int saved = errno;
+
+    if (!leg_name(fd, &leg) || !addr || !len || (int)*len < 0)
+        return libc.getsockname(fd, addr, len); /* which has the right error */
+    if (!leg_peer(fd, &peer))
+        unconnected_name(fd, &leg, &local);
+    else if (!names_kept(fd, &local, &remote) && !ask_names(fd, &local, &remote))
+        local = leg; /* the broker is gone, and the leg's end is near */
+    errno = saved;
+    name_answer(fd, &local, addr, len);
+    return 0;
+}
+
+int userspace_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    union address peer, local, remote;
+    int saved = errno;
+
+    if (!addr || !len || (int)*len < 0 || !leg_peer(fd, &peer))
+        return libc.getpeername(fd, addr, len);
+    if (!names_kept(fd, &local, &remote) && !ask_names(fd, &local, &remote))
+        remote = peer;
+    errno = saved;
+    name_answer(fd, &remote, addr, len);
+    return 0;
+}
+
+int connect_error(int fd, int error)
+{
+    struct request request;
+    struct answer answer;
+
+    /* The broker can only reset; why, it has kept under the name that the leg connects from. */
+    if (error != ECONNRESET || fd_sealed())
+        return error;
+    request_begin(&request, REQUEST_NAMES);
+    if (!leg_name(fd, &request.leg) || !address_is_leg(&request.leg) ||
+        !broker_ask(fd, &request, &answer, false) || answer.error == ENOENT || !answer.error)
+        return error;
+    return answer.error;
+}
+
+int userspace_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    int result = libc.getsockopt(fd, level, name, value, len);
+    int saved = errno, number;
+
+    if (result < 0 || *len < sizeof number)
+        return result;
+    if (level == SOL_SOCKET && name == SO_ERROR) {
+        memcpy(&number, value, sizeof number);
+        number = connect_error(fd, number);
+        memcpy(value, &number, sizeof number);
+    } else if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && fd_info(fd)->v6only) {
+        number = 1;
+        memcpy(value, &number, sizeof number);
+    }
+    errno = saved;
+    return 0;
+}
