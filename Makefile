@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# sctpshim: `make` builds, `make check` tests, `make demo` shows, `make install` installs.
+# sctpshim: `make` builds, `make check` tests (tests/rules.mk), `make demo` shows, `make install`
+# installs.
 
 VERSION    := 0.1.0
 PREFIX     ?= /usr/local
@@ -8,6 +9,7 @@ LIBDIR     := $(PREFIX)/lib/sctpshim
 LIBEXECDIR := $(PREFIX)/libexec/sctpshim
 MANDIR     := $(PREFIX)/share/man
 DATADIR    := $(PREFIX)/share/sctpshim
+UNITDIR    := $(PREFIX)/lib/systemd
 
 CC         ?= gcc
 CFLAGS     ?= -O2 -g
@@ -25,13 +27,41 @@ ALL_CFLAGS := -std=c11 -D_GNU_SOURCE= -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(
 LIBS       := -l:libinih.a
 
 B          := build
-SHIM_SRC   := $(filter-out shim/tool.c shim/check.c shim/binary.c,$(wildcard shim/*.c)) \
-              $(wildcard shim/kernel/*.c)
+comma      := ,
+SHIM_SRC   := $(filter-out shim/tool.c shim/check.c shim/reach.c shim/offload.c shim/binary.c \
+                shim/explain.c, \
+                $(wildcard shim/*.c)) \
+              $(wildcard shim/kernel/*.c shim/userspace/*.c)
 SHIM_OBJ   := $(SHIM_SRC:%.c=$(B)/%.o)
-CONF_OBJ   := $(B)/shim/options.o $(B)/shim/layer.o $(B)/shim/config.o $(B)/shim/log.o
-TOOL_OBJ   := $(CONF_OBJ) $(patsubst %.c,$(B)/%.o,$(wildcard shim/tool.c shim/check.c shim/binary.c))
+CONF_OBJ   := $(B)/shim/options.o $(B)/shim/values.o $(B)/shim/layer.o $(B)/shim/text.o \
+              $(B)/shim/relations.o $(B)/shim/matchers.o $(B)/shim/rules.o $(B)/shim/config.o \
+              $(B)/shim/params.o $(B)/shim/auth.o $(B)/shim/addrs.o $(B)/shim/planes.o $(B)/shim/log.o
+TOOL_OBJ   := $(CONF_OBJ) $(B)/shim/tool.o $(B)/shim/check.o $(B)/shim/reach.o $(B)/shim/offload.o \
+              $(B)/shim/binary.o $(B)/shim/explain.o $(B)/shim/ledger.o \
+              $(B)/shim/userspace/rendezvous.o \
+              $(patsubst %.c,$(B)/%.o,$(wildcard shim/status/*.c))
 
-all: $(B)/libsctpshim.so $(B)/sctpshim-tool
+# The userspace stack, where its static library is installed (libusrsctp-dev), unless USRSCTP=no.
+USRSCTP    ?= $(filter /%,$(shell $(CC) -print-file-name=libusrsctp.a))
+override USRSCTP := $(filter-out no,$(USRSCTP))
+USRSCTP_PC := $(USRSCTP:%/libusrsctp.a=%/pkgconfig/usrsctp.pc)
+# The broker is one program for each stack behind shim/broker/stack.h.
+STACK_SRC  := $(wildcard shim/broker/usrsctp_*.c shim/broker/packets*.c) \
+              shim/broker/crc32c.c shim/broker/pool.c
+KERNEL_SRC := $(wildcard shim/broker/kernel_*.c)
+BROKER_SRC := $(filter-out $(STACK_SRC) $(KERNEL_SRC),$(wildcard shim/broker/*.c)) \
+              shim/userspace/protocol.c shim/userspace/rendezvous.c
+BROKER_OBJ := $(BROKER_SRC:%.c=$(B)/%.o) $(CONF_OBJ) $(B)/shim/raw.o $(B)/shim/retransmissions.o \
+              $(B)/shim/kernel/host.o $(B)/shim/kernel/addresses.o
+STACK_OBJ  := $(STACK_SRC:%.c=$(B)/%.o)
+KERNEL_OBJ := $(KERNEL_SRC:%.c=$(B)/%.o)
+BROKER     := $(if $(USRSCTP),$(B)/sctpshimd)
+BROKERS    := $(BROKER) $(B)/sctpshimd-kernel
+
+all: $(B)/libsctpshim.so $(B)/sctpshim-tool $(BROKERS)
+ifeq ($(USRSCTP),)
+	@echo 'without libusrsctp (libusrsctp-dev): no sctpshimd, SCTP only where the kernel has it'
+endif
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -46,15 +76,37 @@ $(B)/exports.map: shim/hooks.def
 	{ echo '{ global:'; \
 	  printf '%s\n' '#define HOOK(ret, name, ...) name;' '#define SPECIAL HOOK' \
 	    '#define TWIN HOOK' '#define ALIAS(alias, name) alias;' '#define BARE(name) name;' \
+	    '#define COUNTED(name) name;' \
 	    '#include "shim/hooks.def"' | $(CC) -E -P -I. - ; \
 	  echo 'local: *; };'; } > $@
 
+LINK_SHIM   = $(CC) -shared $(CFLAGS) $(LDFLAGS) -Wl,-soname,libsctpshim.so \
+              -Wl,-z,now,-z,relro,-z,nodelete -Wl,-z,defs -Wl,-z,noexecstack \
+              -Wl,--version-script=$(B)/exports.map
+
 $(B)/libsctpshim.so: $(SHIM_OBJ) $(B)/exports.map
-	$(CC) -shared $(CFLAGS) $(LDFLAGS) -Wl,-soname,libsctpshim.so -Wl,-z,now,-z,relro,-z,nodelete \
-	    -Wl,-z,defs -Wl,-z,noexecstack -Wl,--version-script=$(B)/exports.map -o $@ $(SHIM_OBJ) $(LIBS) -ldl
+	$(LINK_SHIM) -Wl,-z,initfirst -o $@ $(SHIM_OBJ) $(LIBS) -ldl
 
 $(B)/sctpshim-tool: $(TOOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(TOOL_OBJ) $(LIBS)
+
+# Packets, checksums and memory are the broker's: the library's own functions for them give way. And
+# so does its one thread (usrsctp_stack.c).
+$(B)/libusrsctp.a: $(USRSCTP) Makefile
+	@mkdir -p $(@D)
+	objcopy --weaken-symbol=sctp_userspace_ip_output --weaken-symbol=sctp_userspace_ip6_output \
+	    --weaken-symbol=calculate_crc32c --redefine-sym malloc=pool_malloc \
+	    --redefine-sym calloc=pool_calloc --redefine-sym free=pool_free \
+	    --redefine-sym pthread_create=usrsctp_no_thread $< $@
+
+$(B)/shim/broker/usrsctp_stack.o: ALL_CFLAGS += \
+    -DUSRSCTP_VERSION='"$(shell sed -n 's/^Version: //p' $(USRSCTP_PC))"'
+
+$(B)/sctpshimd: $(BROKER_OBJ) $(STACK_OBJ) $(B)/libusrsctp.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lpthread
+
+$(B)/sctpshimd-kernel: $(BROKER_OBJ) $(KERNEL_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # ---- Documentation made from the tables ----
 
@@ -65,37 +117,10 @@ docs: docs/hooks.md $(B)/sctpshim-tool
 	$(B)/sctpshim-tool options --conf > config/sctpshim.conf
 	$(B)/sctpshim-tool options --man | sed -i -e '/BEGIN OPTIONS/r /dev/stdin' \
 	    -e '/BEGIN OPTIONS/,/END OPTIONS/{//!d}' docs/sctpshim.conf.5
-
-# ---- Tests. Those that need SCTP run where the kernel has it, else in a guest (tests/vm/run). ----
-# ---- Those of the guest itself, and of what the guest would only slow down, run here.         ----
-
-PYTEST     := /usr/bin/python3 -m pytest -q -p no:cacheprovider
-HERE       := tests/vm tests/setup
-UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
-PROGRAMS   := $(patsubst %.c,$(B)/%,$(wildcard tests/build/*.c tests/bench/*.c))
-
-$(B)/tests/unit/%: tests/unit/%.c $(CONF_OBJ)
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Ishim -o $@ $< $(CONF_OBJ) -lcmocka $(LIBS)
-
-# Test programs are what the shim is for: plain programs that know nothing of it.
-$(B)/tests/%: tests/%.c
-	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $< -pthread
-
-test-programs: $(UNIT_TESTS) $(PROGRAMS)
-
-check: all test-programs
-	@set -e; for test in $(UNIT_TESTS); do echo "$$test"; $$test; done
-	$(PYTEST) $(HERE)
-	tests/vm/run -t 1000 $(PYTEST) $(HERE:%=--ignore=%) tests
-
-check-all: check
-	$(MAKE) B=$(B)/clang CC=clang all
-	tests/bare/run
-
-bench: all test-programs
-	/usr/bin/python3 tests/bench/run.py
+	$(B)/sctpshim-tool options --planes | sed -i -e '/BEGIN PLANES/r /dev/stdin' \
+	    -e '/BEGIN PLANES/,/END PLANES/{//!d}' docs/userspace.md
+	$(B)/sctpshim-tool reasons | sed -i -e '/BEGIN REASONS/r /dev/stdin' \
+	    -e '/BEGIN REASONS/,/END REASONS/{//!d}' docs/fallback.md
 
 demo: all
 	scripts/demo-run
@@ -105,18 +130,32 @@ demo: all
 install: all
 	install -D -m 755 $(B)/libsctpshim.so $(DESTDIR)$(LIBDIR)/libsctpshim.so
 	install -D -m 755 $(B)/sctpshim-tool $(DESTDIR)$(LIBEXECDIR)/sctpshim-tool
+	install -m 755 $(BROKERS) $(DESTDIR)$(LIBEXECDIR)
 	install -D -m 755 scripts/sctpshim $(DESTDIR)$(PREFIX)/bin/sctpshim
-	install -D -m 644 config/sctpshim.conf $(DESTDIR)$(DATADIR)/sctpshim.conf
+	install -d -m 755 $(DESTDIR)$(DATADIR)
+	install -m 644 config/*.conf $(DESTDIR)$(DATADIR)
+ifneq ($(BROKER),)
+	for manager in system user; do \
+	  install -D -m 644 config/systemd/sctpshimd.socket \
+	      $(DESTDIR)$(UNITDIR)/$$manager/sctpshimd.socket; \
+	  sed 's|@LIBEXECDIR@|$(LIBEXECDIR)|' config/systemd/sctpshimd-$$manager.service \
+	      > $(DESTDIR)$(UNITDIR)/$$manager/sctpshimd.service; \
+	done
+endif
 	install -D -m 644 docs/sctpshim.1 $(DESTDIR)$(MANDIR)/man1/sctpshim.1
 	install -D -m 644 docs/sctpshim.conf.5 $(DESTDIR)$(MANDIR)/man5/sctpshim.conf.5
 
 uninstall:
 	rm -rf $(DESTDIR)$(LIBDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR)
 	rm -f $(DESTDIR)$(PREFIX)/bin/sctpshim $(DESTDIR)$(MANDIR)/man1/sctpshim.1 \
-	      $(DESTDIR)$(MANDIR)/man5/sctpshim.conf.5
+	      $(DESTDIR)$(MANDIR)/man5/sctpshim.conf.5 \
+	      $(foreach manager,system user,$(DESTDIR)$(UNITDIR)/$(manager)/sctpshimd.socket \
+	        $(DESTDIR)$(UNITDIR)/$(manager)/sctpshimd.service)
 
 clean:
 	rm -rf $(B)
 
-.PHONY: all docs test-programs check check-all bench demo install uninstall clean
--include $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d)
+.PHONY: all docs demo install uninstall clean
+
+include tests/rules.mk
+-include $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(BROKER_OBJ:.o=.d) $(STACK_OBJ:.o=.d) $(KERNEL_OBJ:.o=.d)
