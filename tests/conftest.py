@@ -84,3 +84,14 @@ def run_shimmed(launcher, shim_env, sctp):
         return subprocess.run([launcher, "--", *command], env={**shim_env, **settings}, text=True,
                               capture_output=True, timeout=timeout, check=False, **keywords)
     return run
+
+
+@pytest.fixture
+def run(launcher, shim_env):
+    """A function: the launcher with these arguments; keywords in capitals are variables."""
+    def run_launcher(*arguments, program=launcher, before=(), **keywords):
+        variables = {name: str(keywords.pop(name)) for name in list(keywords) if name.isupper()}
+        return subprocess.run([*before, program, *arguments], env={**shim_env, **variables},
+                              text=True, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=60, check=False, **keywords)
+    return run_launcher

@@ -43,24 +43,27 @@ def launcher(public):
 
 @pytest.fixture(scope="session")
 def payload(public):
-    """A function: the file with the first SIZE bytes of the random data all tests use."""
+    """A function: the file with SIZE bytes, from START on, of the random data all tests use."""
     whole = public / "payload"
     whole.write_bytes(os.urandom(PAYLOAD))
-    made = {PAYLOAD: whole}
+    made = {(PAYLOAD, 0): whole}
 
-    def sized(size):
-        if size not in made:
-            made[size] = public / f"payload-{size}"
+    def sized(size, start=0):
+        if (size, start) not in made:
+            made[size, start] = public / f"payload-{size}-{start}"
             with open(whole, "rb") as source:
-                made[size].write_bytes(source.read(size))
-        return made[size]
+                source.seek(start)
+                made[size, start].write_bytes(source.read(size))
+        return made[size, start]
 
     return sized
 
 
-@pytest.fixture(params=["tcp", "sctp"])
+@pytest.fixture(params=["tcp", "sctp", pytest.param("userspace", marks=pytest.mark.userspace)])
 def app(request, tmp_path, launcher):
     """Programs over plain TCP, which shows that the test itself is right, then under the shim."""
+    if request.param == "userspace" and os.geteuid() != 0:
+        pytest.skip("needs a network of its own, and so root")
     started = programs.Programs(request.param, tmp_path, launcher)
     yield started
     started.stop()

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,8 +20,9 @@ CRASHES = {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL, -si
 
 
 def install(prefix):
-    """Install launcher and library under PREFIX, where every user may read them; the launcher."""
+    """Install what was built under PREFIX, where every user may read it; the launcher."""
     for source, target in (("scripts/sctpshim", "bin/sctpshim"),
+                           ("build/sctpshimd", "libexec/sctpshim/sctpshimd"),
                            ("build/libsctpshim.so", "lib/sctpshim/libsctpshim.so"),
                            ("build/sctpshim-tool", "libexec/sctpshim/sctpshim-tool")):
         assert (ROOT / source).exists(), f"{source} is missing: run make first"
@@ -43,7 +45,8 @@ def free_port():
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        if not evidence.sctp_listens(port):
+        if not evidence.sctp_listens(port) and \
+                port not in [at for _, at in evidence.tcp_listeners()]:
             return port
 
 
@@ -59,8 +62,8 @@ class Daemon:
         self.name = Path(argv[0]).name
         self.log = log
         with open(log, "ab") as sink:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sink,
-                                            stderr=sink, start_new_session=True, **options)
+            streams = {"stdin": subprocess.DEVNULL, "stdout": sink, "stderr": sink}
+            self.process = subprocess.Popen(argv, start_new_session=True, **(streams | options))
 
     def wait_listening(self, transport, port, limit=20):
         """Wait until PORT is listened on, without connecting to it."""
@@ -99,7 +102,8 @@ class Daemon:
 
 
 class Programs:
-    """Runs programs over one transport: "tcp" (as they are) or "sctp" (under the launcher)."""
+    """Runs programs over one transport: "tcp" (as they are), or under the launcher "sctp" (the
+    kernel's) or "userspace" (the broker's)."""
 
     def __init__(self, transport, directory, launcher):
         self.transport = transport
@@ -109,6 +113,11 @@ class Programs:
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith("SCTPSHIM_") and name != "LD_PRELOAD"}
         self.environment["XDG_CONFIG_HOME"] = str(self.directory / "config")
+        if transport != "tcp":
+            self.environment["SCTPSHIM_STACK"] = {"sctp": "kernel"}.get(transport, transport)
+        if transport == "userspace":
+            self.runtime = tempfile.TemporaryDirectory(prefix="sctpshim-")    # a short name
+            self.environment["XDG_RUNTIME_DIR"] = self.runtime.name
         self.daemons = []
 
     def command(self, *argv):
@@ -136,11 +145,26 @@ class Programs:
 
     def start(self, *argv, port, log=None, plain=(), **options):
         """Start a server and wait until it listens on PORT; PLAIN words go before the launcher."""
-        log = log or self.directory / f"{Path(argv[0]).name}-{port}.log"
-        daemon = Daemon([*plain, *self.command(*argv)], log, env=self.environment, **options)
-        self.daemons.append(daemon)
+        daemon = self.background(*argv, log=log, plain=plain, **options)
         daemon.wait_listening(self.transport, port)
         return daemon
+
+    def background(self, *argv, log=None, plain=(), **options):
+        """Start a program that runs beside others, waiting for nothing."""
+        log = log or self.directory / f"{Path(argv[0]).name}-{len(self.daemons)}.log"
+        daemon = Daemon([*plain, *self.command(*argv)], log, env=self.environment, **options)
+        self.daemons.append(daemon)
+        return daemon
+
+    def start_broker(self, *options):
+        """Start the userspace plane's broker with these options, before a program does without."""
+        path = self.launcher.parent.parent / "libexec/sctpshim/sctpshimd"
+        log = self.directory / "broker.log"
+        self.daemons.append(Daemon([path, "--foreground", *options], log, env=self.environment))
+        end = time.monotonic() + 20
+        while not evidence.brokers():
+            assert time.monotonic() < end, f"no broker comes:\n{tail(log)}"
+            time.sleep(0.02)
 
     def logs(self):
         """What the servers said, for a failure's message."""
@@ -158,5 +182,8 @@ class Programs:
                 self.daemons.pop().stop()
             except AssertionError as error:
                 trouble = trouble or error
+        if self.transport == "userspace":
+            evidence.end_brokers()
+            self.runtime.cleanup()
         if trouble:
             raise trouble

@@ -12,14 +12,15 @@ PROTOCOL = {"tcp": socket.IPPROTO_TCP, "sctp": 132}
 SIZE = 300000
 
 
-def transfer(transport):
-    """Send SIZE bytes over loopback with plain sockets of this transport."""
+def transfer(transport, family=socket.AF_INET):
+    """Send SIZE bytes over loopback with plain sockets of this transport; the server's port."""
     protocol = PROTOCOL[transport]
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol) as listener, \
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol) as client:
-        listener.bind(("127.0.0.1", 0))
+    with socket.socket(family, socket.SOCK_STREAM, protocol) as listener, \
+            socket.socket(family, socket.SOCK_STREAM, protocol) as client:
+        listener.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        port = listener.getsockname()[1]
         listener.listen(1)
-        assert evidence.listens(transport, listener.getsockname()[1])
+        assert evidence.listens(transport, port)
         client.connect(listener.getsockname())
         server = listener.accept()[0]
 
@@ -35,6 +36,7 @@ def transfer(transport):
             received += len(piece)
         sender.join()
     assert received == SIZE
+    return port
 
 
 @pytest.mark.parametrize("transport", ["tcp", "sctp"])
@@ -59,3 +61,14 @@ def test_less_than_claimed(transport, claim, sctp):
     with pytest.raises(AssertionError):
         with evidence.carries(transport, **claim):
             transfer(transport)
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_ports(family, sctp):
+    """The ports that associations were asked for with are seen, however short these live."""
+    with evidence.counted() as seen:
+        ports = {transfer("sctp", family), transfer("sctp", family)}
+    assert seen.ports > ports, seen.ports
+    with pytest.raises(AssertionError, match="no association with port"):
+        with evidence.carries("sctp", SIZE, port=1):
+            transfer("sctp", family)

@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Python's http.server and curl: blocking sockets, one thread, bulk in both directions."""
 
-from pathlib import Path
-
+from exchange import PYTHON, start_upload_server
 from programs import MB, free_port, sha256
-
-PYTHON = "/usr/bin/python3"
-UPLOAD_SERVER = Path(__file__).parent / "upload_server.py"
 
 
 def test_download(app, payload):
@@ -21,8 +17,8 @@ def test_download(app, payload):
 
 def test_upload(app, payload):
     """64 MB from curl to a Python server, with the 100-continue exchange that curl asks for."""
-    port, source = free_port(), payload(64 * MB)
-    app.start(PYTHON, UPLOAD_SERVER, port, source.parent, port=port)
+    source = payload(64 * MB)
+    port = start_upload_server(app, source.parent)
     with app.carries(64 * MB, port=port):
         answer = app.run("curl", "-sS", "--fail", "--upload-file", source,
                          f"http://127.0.0.1:{port}/upload")

@@ -1,162 +1,153 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The cases of `make bench`: each is one function that measures and returns rows and raw data."""
+"""The cases: each is one function that yields samples, the variants taking turns in every round.
 
-import contextlib
+A sample is a flat dictionary: which case, path, variant and round it is of, the case's parameters,
+and the measured values with their units in their names.
+"""
+
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/apps"))
+import variants
+from stage import Network, stage
+from variants import BUILD, NATIVE, SHIM, TCP, USERSPACE, WITHSCTP
 
-import evidence                                                              # noqa: E402
-from programs import Daemon, free_port                                       # noqa: E402
-
-LAUNCHERS = {"tcp": [], "shim": [str(ROOT / "scripts/sctpshim"), "--"], "withsctp": ["withsctp"]}
+KERNEL = (TCP, NATIVE, WITHSCTP, SHIM)
+LARGEST_MESSAGE = 131072                  # of a write under withsctp: beyond, EMSGSIZE
 
 
-@dataclass
-class Settings:
-    """What every case is told."""
-    build: Path
-    rounds: int
-
-
-@dataclass
-class Row:
-    """One line of the table; LOW and HIGH are the extremes over the rounds."""
-    label: str
-    value: float
-    unit: str = ""
-    low: Optional[float] = None
-    high: Optional[float] = None
-    target: Optional[float] = None
-    at_least: bool = False
-
-
-@dataclass
+@dataclass(frozen=True)
 class Case:
-    """Where a case runs ("host" or "kernel"), and the function that measures it."""
+    """Where a case runs ("host" or "kernel", which has SCTP), and what measures it."""
     where: str
     function: Callable
 
 
-def ratio_row(label, ours, base, **target):
-    """Ratio of the medians; the spread is that of the rounds' own ratios."""
-    ratios = [a / b for a, b in zip(ours, base)]
-    return Row(label, statistics.median(ours) / statistics.median(base), "", min(ratios),
-               max(ratios), **target)
+def say(text):
+    """Progress, on standard error."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
 
 
-def plain_rows(samples, unit, what):
-    """The measured values themselves, a row per variant, without a target."""
-    return [Row(f"{what}, {name}", statistics.median(values), unit, min(values), max(values))
-            for name, values in samples.items()]
+def turns(plan, compared):
+    """(round, variant), so that each round begins with another variant."""
+    for number in range(plan.rounds):
+        for step in range(len(compared)):
+            yield number, compared[(number + step) % len(compared)]
 
 
-@contextlib.contextmanager
-def server(launcher, build, port, *argv):
-    """A server over LAUNCHER's transport; yields once it listens, and waits for its end."""
-    transport = "tcp" if launcher == "tcp" else "sctp"
-    daemon = Daemon([*LAUNCHERS[launcher], *argv], build / "bench-server.log")
-    try:
-        daemon.wait_listening(transport, port)
-        with evidence.carries(transport, 1):
-            yield
-            daemon.wait(10)
-    finally:
-        daemon.stop()
+def _bulk(name, networks, sizes, length, plan, compared):
+    for network in networks:
+        with stage(network, compared) as place:
+            for size in sizes:
+                say(f"{name}: {network.name}, {size} bytes")
+                for number, variant in turns(plan, compared):
+                    if variant is WITHSCTP and size > LARGEST_MESSAGE:
+                        continue
+                    report = place.load(variant, "bulk", size, length)
+                    yield {"case": name, "path": network.name, "rtt_ms": network.rtt_ms,
+                           "loss": network.loss, "variant": variant.name, "round": number,
+                           "size": size, "mbit_s": report["bytes"] * 8e3 / report["ns"],
+                           "cpu_ns_byte": report["cpu_ns"] / report["bytes"]}
 
 
-def client(launcher, *argv):
-    """A client's output, which is JSON."""
-    done = subprocess.run([*LAUNCHERS[launcher], *argv], check=False, timeout=60,
-                          capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{argv} over {launcher}: {done.stdout}{done.stderr}")
-    return json.loads(done.stdout)
+def bulk(plan):
+    """One-way transfer, by size of the writes."""
+    yield from _bulk("bulk", plan.bulk, plan.sizes, plan.bulk_ms, plan, KERNEL)
 
 
-def iperf3(settings):
-    """Throughput at iperf3's default 128 KB writes: TCP, the shim, and lksctp-tools' withsctp."""
-    samples = {name: [] for name in LAUNCHERS}
-    for _ in range(settings.rounds):
-        for launcher, values in samples.items():
-            port = free_port()
-            with server(launcher, settings.build, port, "iperf3", "--server", "--one-off",
-                        "--bind", "127.0.0.1", "--port", str(port)):
-                report = client(launcher, "iperf3", "--client", "127.0.0.1", "--port", str(port),
-                                "--json", "--time", "3")
-            values.append(report["end"]["sum_received"]["bits_per_second"] / 1e6)
-    return [ratio_row("iperf3 throughput, shim / TCP", samples["shim"], samples["tcp"],
-                      target=0.30, at_least=True),
-            ratio_row("iperf3 throughput, withsctp / TCP", samples["withsctp"], samples["tcp"]),
-            *plain_rows(samples, " Mbit/s", "iperf3 throughput")], samples
+def impaired(plan):
+    """The same where the path delays and loses packets."""
+    yield from _bulk("impaired", plan.impaired, (plan.impaired_size,), plan.impaired_ms, plan,
+                     KERNEL)
 
 
-def pingpong(settings):
-    """Round-trip time of 64-byte messages over one connection."""
-    program = str(settings.build / "tests/bench/pingpong")
-    samples, raw = {name: [] for name in ("tcp", "shim")}, []
-    for _ in range(settings.rounds):
-        for launcher, values in samples.items():
-            port = free_port()
-            with server(launcher, settings.build, port, program, "serve", str(port), "64"):
-                report = client(launcher, program, "measure", str(port), "64", "3000")
-            values.append(report["median_us"])
-            raw.append({"launcher": launcher, **report})
-    return [ratio_row("64-byte ping-pong time, shim / TCP", samples["shim"], samples["tcp"],
-                      target=1.5), *plain_rows(samples, " us", "64-byte ping-pong")], raw
+def _requests(name, networks, plan, compared):
+    for network in networks:
+        count = plan.lossy_count if network.loss or network.rtt_ms else plan.count
+        with stage(network, compared) as place:
+            for request, reply in plan.kinds:
+                say(f"{name}: {network.name}, {request} to {reply} bytes")
+                for number, variant in turns(plan, compared):
+                    report = place.load(variant, "request", request, reply, count)
+                    yield {"case": name, "path": network.name, "variant": variant.name,
+                           "round": number, "request": request, "reply": reply, **report}
 
 
-def preloaded(settings):
+def requests(plan):
+    """Request and reply, one at a time on one connection."""
+    yield from _requests("requests", plan.requests, plan, KERNEL)
+
+
+def _many(name, plan, compared, jobs):
+    with stage(Network(), compared) as place:
+        for job, mode, words in jobs:
+            say(f"{name}: {job}")
+            for number, variant in turns(plan, compared):
+                before = place.memory(variant)
+                report = place.load(variant, mode, *words)
+                yield {"case": name, "job": job, "path": place.network.name,
+                       "variant": variant.name, "round": number, **report,
+                       "server_bytes": place.memory(variant) - before}
+
+
+def connections(plan):
+    """Connections that come and go, that only exist, and that are all busy."""
+    yield from _many("connections", plan, KERNEL,
+                     (("churn", "churn", (plan.churn,)), ("idle", "crowd", (plan.idle, 0)),
+                      ("busy", "crowd", (plan.busy, plan.busy_ms))))
+
+
+def _preloaded():
     """The environment with the library preloaded, which works without SCTP in the kernel too."""
-    return {**os.environ, "LD_PRELOAD": str(settings.build / "libsctpshim.so")}
+    return {**TCP.settings(), "LD_PRELOAD": str(BUILD / "libsctpshim.so")}
 
 
-def hookcost(settings):
-    """Cost of passing through the shim for a descriptor that is no socket."""
-    program, raw = settings.build / "tests/bench/hookcost", {"shim": [], "plain": []}
-    environments = {"shim": preloaded(settings), "plain": None}
-    for _ in range(settings.rounds):
-        for name, reports in raw.items():
-            done = subprocess.run([program, "200", "5000"], env=environments[name], check=True,
-                                  capture_output=True, text=True, timeout=60)
-            reports.append(json.loads(done.stdout))
-    if not all(report["intercepted"] for report in raw["shim"]):
-        raise RuntimeError("the library was not preloaded, so there is nothing to measure")
-    rows = []
-    for call in ("read", "write"):
-        for name, label in (("shim", f"{call}() on a file, more than libc's own"),
-                            ("plain", f"{call}() the same without the shim: error")):
-            values = [report[call]["difference_ns"] for report in raw[name]]
-            rows.append(Row(label, statistics.median(values), " ns", min(values), max(values),
-                            target=5 if name == "shim" else None))
-    return rows, raw
+def hooks(plan):
+    """What passing through the library costs calls on descriptors that are no sockets of ours."""
+    program = BUILD / "tests/bench/hookcost"
+    say("hooks")
+    for number in range(plan.rounds):
+        for name, environment in (("shim", _preloaded()), ("plain", TCP.settings())):
+            done = subprocess.run([program, *map(str, plan.hooks)], env=environment, check=True,
+                                  capture_output=True, text=True, timeout=300)
+            for call, report in json.loads(done.stdout).items():
+                if report["intercepted"] != (name == "shim"):
+                    raise RuntimeError(f"{call}: the library is not where it should be")
+                yield {"case": "hooks", "variant": name, "round": number, "call": call,
+                       "more_ns": report["seen_ns"] - report["libc_ns"], **report}
 
 
-def startup(settings):
-    """Time from starting /bin/true to its end, with and without the library."""
-    samples, environments = {"plain": [], "shim": []}, {"plain": None, "shim": preloaded(settings)}
-    for _ in range(60 * settings.rounds):
-        for name, values in samples.items():
+def starts(plan):
+    """From starting /bin/true to its end, with and without the library."""
+    say("starts")
+    for number in range(plan.starts):
+        for name, environment in (("plain", TCP.settings()), ("shim", _preloaded())):
             begin = time.perf_counter()
-            subprocess.run(["/bin/true"], env=environments[name], check=True)
-            values.append((time.perf_counter() - begin) * 1e6)
-    differences = [a - b for a, b in zip(samples["shim"], samples["plain"])]
-    rows = []
-    for label, values in (("start of /bin/true, more than without", differences),
-                          ("start of /bin/true without", samples["plain"])):
-        low, middle, high = statistics.quantiles(values, n=4)
-        rows.append(Row(label, middle, " us", low, high))
-    return rows, samples
+            subprocess.run(["/bin/true"], env=environment, check=True)
+            yield {"case": "starts", "variant": name, "round": number,
+                   "us": (time.perf_counter() - begin) * 1e6}
 
 
-CASES = {"iperf3": Case("kernel", iperf3), "pingpong": Case("kernel", pingpong),
-         "hookcost": Case("host", hookcost), "startup": Case("host", startup)}
+def userspace(plan):
+    """The userspace plane against TCP, both over this machine's own kernel."""
+    if not plan.userspace or not os.access(BUILD / "sctpshimd", os.X_OK):
+        return
+    compared = (TCP, USERSPACE)
+    yield from _bulk("userspace bulk", plan.bulk, plan.sizes, plan.bulk_ms, plan, compared)
+    yield from _requests("userspace requests", [n for n in plan.requests if not n.loss], plan,
+                         compared)
+    yield from _many("userspace connections", plan, compared,
+                     (("churn", "churn", (plan.churn,)), ("busy", "crowd",
+                                                           (plan.busy, plan.busy_ms))))
+
+
+CASES = {"bulk": Case("kernel", bulk), "impaired": Case("kernel", impaired),
+         "requests": Case("kernel", requests), "connections": Case("kernel", connections),
+         "hooks": Case("host", hooks), "starts": Case("host", starts),
+         "userspace": Case("host", userspace)}
+assert set(variants.ALL) >= {variant.name for variant in KERNEL}

@@ -1,83 +1,83 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the shim costs: runs every case, prints ratios with targets and verdicts, keeps raw data.
+"""What the shim costs and gains: measures, prints the table, keeps raw data and a report.
 
-A case is a function in CASES and returns rows; "kernel" cases need SCTP and run through
-tests/vm/run, "host" cases run right here, where a system call costs what it costs.
+"kernel" cases need SCTP in the kernel and run through tests/vm/run, "host" cases run right here,
+where a system call costs what it costs. docs/performance.md says what came out.
 """
 
 import argparse
+import dataclasses
 import json
+import os
+import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.dont_write_bytecode = True
 
 import cases                                                                 # noqa: E402
+from plans import PLANS                                                      # noqa: E402
+from variants import BUILD, ROOT                                             # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build"
-KERNEL_LIMIT = 420
-
-
-def run_here(names, settings):
-    """Run the named cases in this process; their rows and raw data."""
-    results = {}
-    for name in names:
-        print(f"bench: {name} ...", file=sys.stderr, flush=True)
-        rows, raw = cases.CASES[name].function(settings)
-        results[name] = {"rows": [row.__dict__ for row in rows], "raw": raw}
-    return results
+KERNEL_LIMIT = 3600
 
 
-def run_in_kernel(names, arguments):
-    """Run the named cases where the kernel has SCTP, in one boot."""
+def measure_here(names, plan):
+    """The samples of these cases, measured in this process."""
+    return [sample for name in names for sample in cases.CASES[name].function(plan)]
+
+
+def measure_in_kernel(names, arguments):
+    """The same where the kernel has SCTP, in one boot."""
     if not names:
-        return {}
+        return [], {}
     part = BUILD / "bench-kernel.json"
     part.unlink(missing_ok=True)
     subprocess.run([ROOT / "tests/vm/run", "-t", str(KERNEL_LIMIT), sys.executable, __file__,
-                    "--here", "--output", part, "--rounds", str(arguments.rounds), *names],
-                   check=True, cwd=ROOT)
-    return json.loads(part.read_text())
+                    "--here", "--json", part, "--plan", arguments.plan, "--rounds",
+                    str(arguments.rounds), *names], check=True, cwd=ROOT)
+    result = json.loads(part.read_text())
+    return result["samples"], result["machine"]
 
 
-def verdict(row):
-    """Whether the row's value is on the right side of its target."""
-    if row["target"] is None:
-        return "-"
-    good = row["value"] >= row["target"] if row["at_least"] else row["value"] <= row["target"]
-    return "met" if good else "MISSED"
+def machine():
+    """What it was measured on."""
+    return {"kernel": f"{platform.release()} {platform.machine()}", "processors": os.cpu_count(),
+            "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
 
 
-def table(results):
-    """Print one line per row; True when no target was missed."""
-    lines = [("measured", "value", "spread", "target", "verdict")]
-    for result in results.values():
-        for row in result["rows"]:
-            value = f"{row['value']:.3g}{row['unit']}"
-            spread = "" if row["low"] is None else f"{row['low']:.3g} .. {row['high']:.3g}"
-            bound = ">=" if row["at_least"] else "<="
-            target = "" if row["target"] is None else f"{bound} {row['target']:g}{row['unit']}"
-            lines.append((row["label"], value, spread, target, verdict(row)))
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
-    return all(line[-1] != "MISSED" for line in lines)
+def measure(arguments, plan):
+    """Samples and machine, of all cases that were asked for."""
+    if arguments.here:
+        return measure_here(arguments.case, plan), machine()
+    where = {name: cases.CASES[name].where for name in arguments.case}
+    inside, guest = measure_in_kernel([n for n in where if where[n] == "kernel"], arguments)
+    here = measure_here([n for n in where if where[n] == "host"], plan)
+    told = machine()
+    if guest:
+        told["SCTP measured on kernel"] = guest["kernel"]
+    return inside + here, told
 
 
 def parse():
+    """The command line."""
     parser = argparse.ArgumentParser(description="Measure what the shim costs.")
-    parser.add_argument("--strict", action="store_true", help="exit 1 when a target is missed")
-    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
-    parser.add_argument("--output", type=Path, default=BUILD / "bench.json", help="raw data")
-    parser.add_argument("--here", action="store_true", help="run all cases on this kernel")
+    parser.add_argument("--plan", choices=PLANS, default="quick", help="how much (default quick)")
+    parser.add_argument("--rounds", type=int, help="rounds in which all variants take their turn")
+    parser.add_argument("--strict", action="store_true", help="exit 1 when a bound is missed")
+    parser.add_argument("--json", type=Path, default=BUILD / "bench.json", help="raw data")
+    parser.add_argument("--html", type=Path, default=BUILD / "bench.html", help="report")
+    parser.add_argument("--from", type=Path, dest="stored", help="report on raw data of before")
+    parser.add_argument("--here", action="store_true", help="all cases on this kernel, no report")
     parser.add_argument("case", nargs="*", help=f"of: {', '.join(cases.CASES)} (default: all)")
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.case if name not in cases.CASES]:
         parser.error(f"no such case: {', '.join(unknown)}")
+    arguments.rounds = arguments.rounds or PLANS[arguments.plan].rounds
     if arguments.rounds < 1:
         parser.error("--rounds: expected at least 1")
     arguments.case = arguments.case or list(cases.CASES)
@@ -85,22 +85,23 @@ def parse():
 
 
 def main():
-    """Run, store, print."""
+    """Measure, store, print."""
     arguments = parse()
-    settings = cases.Settings(BUILD, arguments.rounds)
-    if arguments.here:
-        results = run_here(arguments.case, settings)
+    if arguments.stored:
+        result = json.loads(arguments.stored.read_text())
     else:
-        where = {name: cases.CASES[name].where for name in arguments.case}
-        results = run_here([name for name in where if where[name] == "host"], settings)
-        results |= run_in_kernel([name for name in where if where[name] == "kernel"], arguments)
-        results = {name: results[name] for name in arguments.case}
-    arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+        plan = dataclasses.replace(PLANS[arguments.plan], rounds=arguments.rounds)
+        samples, told = measure(arguments, plan)
+        result = {"machine": told, "plan": arguments.plan, "samples": samples}
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     if arguments.here:
         return 0
-    met = table(results)
-    print(f"raw data: {arguments.output}")
-    return 0 if met or not arguments.strict else 1
+    import report                                        # matplotlib: only here, it takes a second
+    print(report.text(result["samples"]))
+    arguments.html.write_text(report.html(result), encoding="utf-8")
+    print(f"report: {arguments.html}, raw data: {arguments.stored or arguments.json}")
+    missed = any(row.verdict == "missed" for row in report.rows(result["samples"]))
+    return 1 if missed and arguments.strict else 0
 
 
 if __name__ == "__main__":

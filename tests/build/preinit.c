@@ -28,6 +28,7 @@ static void early(int argc, char **argv, char **envp)
     int pair[2], pipes[2], copy;
     char buf[4] = "";
     struct pollfd poll_pipe;
+    FILE *stream;
 
     (void)argc, (void)argv, (void)envp;
     MUST(pipe(pipes) == 0);
@@ -41,6 +42,10 @@ static void early(int argc, char **argv, char **envp)
     MUST(read(copy, buf, 1) == -1 && errno == EBADF);
     MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
     MUST(send(pair[0], "x", 1, 0) == 1 && recv(pair[1], buf, 4, 0) == 1);
+    MUST(pipe(pipes) == 0);
+    stream = fdopen(pipes[1], "w");
+    MUST(stream && fputs("xyz", stream) != EOF && fclose(stream) == 0);
+    MUST(read(pipes[0], buf, 4) == 3 && memcmp(buf, "xyz", 3) == 0);
     early_socket = socket(AF_INET, SOCK_STREAM, 0);
     MUST(early_socket >= 0);
     failed = NULL;

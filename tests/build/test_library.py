@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The library as a file and as a guest: its symbols, its hardening, its manners in a process."""
 import os
+import platform
 import re
 import subprocess
 from pathlib import Path
@@ -19,9 +20,9 @@ def output(*command, **kwargs):
 
 def hooks():
     """The names in hooks.def, read without the preprocessor that made the library."""
-    rows = re.findall(r"^(HOOK|SPECIAL|TWIN|ALIAS|BARE)\(([^)]*)", (TOP / "shim/hooks.def").read_text(),
+    rows = re.findall(r"^(HOOK|PLANES|LEG|SPECIAL|TWIN|ALIAS|BARE|COUNTED)\(([^)]*)", (TOP / "shim/hooks.def").read_text(),
                       re.MULTILINE)
-    return {args.split(",")[1 if kind in ("HOOK", "SPECIAL", "TWIN") else 0].strip()
+    return {args.split(",")[1 if kind in ("HOOK", "PLANES", "LEG", "SPECIAL", "TWIN") else 0].strip()
             for kind, args in rows}
 
 
@@ -33,6 +34,7 @@ def test_exports_are_the_hooks_and_nothing_else():
 
 def test_hardening():
     dynamic = output("readelf", "-dW", LIBRARY)
+    assert "INITFIRST" in dynamic
     assert "BIND_NOW" in dynamic and re.search(r"FLAGS_1.*NOW.*NODELETE|FLAGS_1.*NODELETE.*NOW", dynamic)
     assert "TEXTREL" not in dynamic
     segments = output("readelf", "-lW", LIBRARY)
@@ -54,18 +56,39 @@ def test_hook_page_is_current():
     assert (TOP / "docs/hooks.md").read_text() == output(TOP / "scripts/hooks-table")
 
 
-def preloaded(program):
-    return output(PROGRAMS / program, env={**os.environ, "LD_PRELOAD": str(LIBRARY)})
+def preloaded(program, library=LIBRARY, **settings):
+    return output(PROGRAMS / program, env={**os.environ, "LD_PRELOAD": str(library), **settings})
 
 
-def test_works_before_any_constructor():
+@pytest.mark.parametrize("library", [LIBRARY, PROGRAMS / "libsctpshim-late.so"],
+                         ids=["first", "late"])
+def test_works_before_any_constructor(library):
     plain = output(PROGRAMS / "preinit")
-    shimmed = preloaded("preinit")
+    shimmed = preloaded("preinit", library)
     assert plain.startswith("protocol 6\n") and shimmed.startswith("protocol 6\n")
     assert int(shimmed.split()[-1]) > int(plain.split()[-1]), "the early socket is not SCTP"
+
+
+def test_is_configured_before_any_constructor():
+    assert preloaded("preinit", SCTPSHIM_ACTION="tcp") == output(PROGRAMS / "preinit")
 
 
 @pytest.mark.parametrize("run", [lambda: output(PROGRAMS / "hotpath"), lambda: preloaded("hotpath")],
                          ids=["tcp", "shim"])
 def test_hot_path_neither_allocates_nor_touches_errno(run):
     assert run() == "mallocs 0 errno 4242 bytes 2000000\n"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the tracer looks into registers")
+def test_system_calls_of_reading_and_writing():
+    """One each, whatever the room, as in TCP; only a message at a time can be read."""
+    calls = "write 64 bytes 1\nread 64 bytes 1\nwrite 128 KB 1\n"
+    assert output(PROGRAMS / "syscalls").startswith(calls)
+    assert preloaded("syscalls") == calls + "read 128 KB 2\n"
+
+
+def test_every_way_to_make_a_process():
+    """The counted calls are jumped through: nothing of them may stay on the stack (vfork)."""
+    plain = output(PROGRAMS / "forks")
+    assert plain.count(" ok\n") == 10 and "FAILED" not in plain
+    assert preloaded("forks") == plain

@@ -22,17 +22,6 @@ def tool(top):
 
 
 @pytest.fixture
-def run(launcher, shim_env):
-    """A function: the launcher with these arguments; keywords in capitals are variables."""
-    def run_launcher(*arguments, program=launcher, before=(), **keywords):
-        variables = {name: str(keywords.pop(name)) for name in list(keywords) if name.isupper()}
-        return subprocess.run([*before, program, *arguments], env={**shim_env, **variables},
-                              text=True, stdin=subprocess.DEVNULL, capture_output=True,
-                              timeout=60, check=False, **keywords)
-    return run_launcher
-
-
-@pytest.fixture
 def no_sctp():
     """What goes before a command for which the kernel shall have no SCTP."""
     return [sys.executable, str(HERE / "nosctp.py")]

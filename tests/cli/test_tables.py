@@ -10,7 +10,7 @@ import pytest
 def table_rows(top):
     """The names in options.def, in order."""
     text = (top / "shim/options.def").read_text()
-    return re.findall(r"^OPTION(?:_PATH)?\((\w+),", text, re.MULTILINE)
+    return re.findall(r"^OPTION(?:_PATH|_LIST)?\((\w+),", text, re.MULTILINE)
 
 
 def test_options_lists_every_row(run, top):
@@ -35,6 +35,28 @@ def test_manual_agrees_with_the_table(run, top):
     page = (top / "docs/sctpshim.conf.5").read_text()
     part = re.search(r'^\.\\" BEGIN OPTIONS.*?\n(.*)^\.\\" END OPTIONS', page, re.DOTALL | re.MULTILINE)
     assert run("options", "--man").stdout == part.group(1), "run: make docs"
+
+
+def test_planes_agree_with_the_table(run, top):
+    page = (top / "docs/userspace.md").read_text()
+    part = re.search(r"^<!-- BEGIN PLANES -->\n(.*)^<!-- END PLANES -->", page,
+                     re.DOTALL | re.MULTILINE)
+    assert run("options", "--planes").stdout == part.group(1), "run: make docs"
+    names = re.findall(r"^PLANE\((\w+), ", (top / "shim/options.def").read_text(), re.MULTILINE)
+    assert sorted(re.findall(r"^\| `(\w+)` \| (?:all but )?STACK=\w+.* \| .{15,} \|$", part.group(1),
+                             re.MULTILINE)) == sorted(names)
+
+
+def test_reasons_agree_with_the_table(tool, top):
+    page = (top / "docs/fallback.md").read_text()
+    part = re.search(r"^<!-- BEGIN REASONS.*?\n(.*)^<!-- END REASONS", page, re.DOTALL | re.MULTILINE)
+    done = subprocess.run([tool, "reasons"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == part.group(1), "run: make docs"
+    rows = re.findall(r'^REASON\(\w+, "([^"]+)", (\d+), "([^"]+)"\)$',
+                      (top / "shim/reasons.def").read_text(), re.MULTILINE)
+    assert len(rows) >= 10
+    assert [line.split(" | ")[:2] for line in part.group(1).splitlines()[2:]] == [
+        [f"| `{word}`", text] for word, _, text in rows]
 
 
 @pytest.mark.parametrize("name", ["sctpshim.1", "sctpshim.conf.5"])
@@ -96,11 +118,12 @@ def test_check_on_a_machine_with_sctp(run, library, sctp):
     done = run("check")
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr, lines[-1]) == (0, "", "SCTP can be used")
-    verdicts = {line[6:34].strip(): line[:6].strip() for line in lines[:-1]}
-    for what in ("SCTP over IPv4", "loopback", "SCTP_INITMSG", "SCTP_RTOINFO", "SCTP_NODELAY",
-                 "SCTP_DELAYED_SACK", "SCTP_DEFAULT_SNDINFO", "path MTU", "library"):
+    verdicts = {line[6:38].strip(): line[:6].strip() for line in lines[:-1]}
+    for what in ("SCTP over IPv4", "loopback", "RTO_INITIAL, RTO_MIN and RTO_MAX", "NODELAY",
+                 "SACK_DELAY and SACK_FREQ", "STREAM, PPID and UNORDERED", "PATHMTU and PMTUD",
+                 "UDP_ENCAPS", "AUTH", "AUTO_ASCONF", "library"):
         assert verdicts.pop(what) == "ok", what
-    assert f"ok    {'library':28} {library}" in lines
+    assert f"ok    {'library':32} {library}" in lines
     assert verdicts["net.sctp.auth_enable"] == "is"
 
 
@@ -122,6 +145,6 @@ def test_check_names_a_library_that_does_not_load(top, tool, tmp_path):
     done = subprocess.run([tool, "check", broken], capture_output=True, text=True, timeout=60,
                           check=False)
     assert done.returncode in (69, 126)
-    assert f"no    {'library':28} cannot be loaded into a program\n" in done.stdout
+    assert f"no    {'library':32} cannot be loaded into a program\n" in done.stdout
     assert done.stderr.splitlines()[-1] == (
         "sctpshim: SCTP cannot be used: the library does not load")

@@ -7,6 +7,7 @@ the two traces have to be equal; so a trace holds nothing that depends on the ru
 numbers, counts that vary), except classified.
 """
 
+import array
 import errno
 import json
 import os
@@ -110,8 +111,13 @@ class Trace:
             self._emit({"proof": protocol})
 
 
+def is_leg(name):
+    """Whether NAME, as /proc/net/tcp has it, is a leg's of a broker (127.83.0.0/16, 127.84.0.0/16)."""
+    return name.partition(":")[0].endswith(("537F", "547F"))
+
+
 def protocol_of(fd):
-    """tcp, sctp or none: where the kernel lists the socket behind FD (no socket call is made)."""
+    """tcp, sctp, leg or none: where the kernel lists the socket behind FD (no socket call is made)."""
     inode = os.stat(f"/proc/self/fd/{fd}").st_ino
     for protocol, column, paths in (
             ("tcp", 9, ("/proc/net/tcp", "/proc/net/tcp6")),
@@ -125,7 +131,7 @@ def protocol_of(fd):
             for line in lines:
                 words = line.split()
                 if len(words) > column and words[column] == str(inode):
-                    return protocol
+                    return "leg" if protocol == "tcp" and is_leg(words[1]) else protocol
     return "none"
 
 
@@ -175,6 +181,14 @@ def pair(t, host=LOCAL, prepare=None, prepare_listener=None):
     return client, server
 
 
+def tight(t, size=65536):
+    """A pair whose buffers do not grow, so that full means full."""
+    def prepare(sock):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+    return pair(t, prepare=prepare, prepare_listener=prepare)
+
+
 def nodelay(*socks):
     for sock in socks:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -215,7 +229,7 @@ def fill(sock, block=65536):
         sent = libc.send(sock.fileno(), data, socket.MSG_DONTWAIT)
         if sent == "EAGAIN":
             refusals += 1
-            libc.poll([(sock.fileno(), 4)], 40)
+            time.sleep(0.04)
             continue
         if isinstance(sent, str):
             raise OSError(getattr(errno, sent), sent)
@@ -328,8 +342,25 @@ class Background:
         return self._value
 
     def running(self, wait=0.0):
+        """Whether it still runs after WAIT seconds: by then it has begun, however slow all is."""
         self._thread.join(wait)
+        if wait:
+            self._until_asleep()
         return self._thread.is_alive()
+
+    def _until_asleep(self, limit=2.0):
+        """Wait until the thread is in a call that waits: it sleeps, and does not wake to see."""
+        end, before, now = time.monotonic() + limit, None, None
+        while self._thread.is_alive() and time.monotonic() < end:
+            try:
+                with open(f"/proc/self/task/{self._thread.native_id}/status", "rb") as file:
+                    now = [line for line in file if b"State:" in line or b"ctxt_switches" in line]
+            except (FileNotFoundError, ProcessLookupError):
+                return               # it has ended
+            if now == before and b"sleeping" in now[0]:
+                return
+            before = now
+            self._thread.join(0.02)
 
 
 class Signals:
@@ -359,6 +390,17 @@ def alarms(delay):
     signal.setitimer(signal.ITIMER_REAL, delay, delay + 0.15)
 
 
+def receive_descriptor(sock):
+    """The descriptor that the next message on the UNIX socket SOCK carries."""
+    _, control, _, _ = sock.recvmsg(1, socket.CMSG_SPACE(4))
+    return array.array("i", control[0][2][:4])[0]
+
+
+def pass_descriptor(sock, fd):
+    """Send FD over the UNIX socket SOCK."""
+    sock.sendmsg([b"f"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+
+
 def in_child(function, *args):
     """Run FUNCTION in a forked child; its result comes back as JSON, its end as 'died N'."""
     source, sink = os.pipe()
@@ -375,6 +417,16 @@ def in_child(function, *args):
             os._exit(0)
     os.close(sink)
     return Child(pid, source)
+
+
+def unprivileged(function, *args):
+    """Run FUNCTION in a child that may not administer the network."""
+    def run():
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setuid(65534)
+        return function(*args)
+    return in_child(run)
 
 
 class Child:

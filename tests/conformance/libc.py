@@ -84,6 +84,8 @@ SIGNATURES = {
     "sendfile": (c_long, c_int, c_int, c_void, c_size),
     "sendfile64": (c_long, c_int, c_int, c_void, c_size),
     "splice": (c_long, c_int, c_void, c_int, c_void, c_size, ctypes.c_uint),
+    "tee": (c_long, c_int, c_int, c_size, ctypes.c_uint),
+    "vmsplice": (c_long, c_int, c_void, c_size, ctypes.c_uint),
     "copy_file_range": (c_long, c_int, c_void, c_int, c_void, c_size, ctypes.c_uint),
     "ioctl": (c_int, c_int, ctypes.c_ulong, c_void),
     "fcntl": (c_int, c_int, c_int, c_long),
@@ -125,10 +127,11 @@ def raw(name, *args):
 def sysnum(name):
     """The number of a system call (x86-64 or the generic table of arm64)."""
     table = {"x86_64": {"read": 0, "write": 1, "sendto": 44, "recvfrom": 45, "connect": 42,
-                        "socket": 41, "sendfile": 40, "writev": 20, "readv": 19},
+                        "socket": 41, "sendfile": 40, "writev": 20, "readv": 19,
+                        "splice": 275},
              "aarch64": {"read": 63, "write": 64, "sendto": 206, "recvfrom": 207,
                          "connect": 203, "socket": 198, "sendfile": 71, "writev": 66,
-                         "readv": 65}}
+                         "readv": 65, "splice": 76}}
     return table[os.uname().machine][name]
 
 

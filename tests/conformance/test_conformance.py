@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,14 @@ from harness import BEHAVIOURS  # noqa: E402
 pytestmark = pytest.mark.timeout(600)            # the first test of each run waits for all of it
 
 
-def observe(library, home):
-    """The results of all behaviours; LIBRARY is preloaded unless it is None."""
+def observe(library, home, *arguments, **settings):
+    """The results of the behaviours that ARGUMENTS name; LIBRARY is preloaded unless it is None."""
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith("SCTPSHIM_") and name != "LD_PRELOAD"}
-    environment.update(HOME=str(home), XDG_CONFIG_HOME=str(home))
+    environment.update(HOME=str(home), XDG_CONFIG_HOME=str(home), **settings)
     if library:
         environment["LD_PRELOAD"] = str(library)
-    done = subprocess.run([sys.executable, str(HERE / "run.py"), "--json", "-j4"],
+    done = subprocess.run([sys.executable, str(HERE / "run.py"), "--json", *arguments],
                           env=environment, capture_output=True, text=True, timeout=580,
                           check=False)
     assert done.returncode == 0, done.stderr
@@ -38,13 +39,13 @@ def observe(library, home):
 @pytest.fixture(scope="session")
 def over_tcp(tmp_path_factory):
     """What the behaviours show over plain TCP."""
-    return observe(None, tmp_path_factory.mktemp("tcp"))
+    return observe(None, tmp_path_factory.mktemp("tcp"), "-j4")
 
 
 @pytest.fixture(scope="session")
 def over_shim(tmp_path_factory, library, sctp):
     """What the behaviours show under the shim."""
-    return observe(library, tmp_path_factory.mktemp("shim"))
+    return observe(library, tmp_path_factory.mktemp("shim"), "-j4")
 
 
 def sockets(results, kind):
@@ -82,26 +83,43 @@ def parameters():
         yield pytest.param(name, marks=marks, id=name)
 
 
+def unexpected(name, tcp, shim):
+    """What is neither TCP's nor listed, or listed and gone; None when all is as expected."""
+    different = compare(tcp["observations"], shim["observations"])
+    known = DIFFERENCES[name].shim if name in DIFFERENCES else {}
+    gone = [label for label in known if label not in different]
+    if gone:
+        return f"listed in differences.py, but like TCP now: {gone}"
+    if all(label in known and known[label] == pair[1] for label, pair in different.items()):
+        return None
+    lines = [f"{label}: TCP {pair[0]!r}, shim {pair[1]!r}" for label, pair in different.items()]
+    return "\n" + "\n".join(lines) + "\n" + shim.get("trouble", "")
+
+
 @pytest.mark.parametrize("name", parameters())
-def test_behaviour(name, over_tcp, over_shim):
+def test_behaviour(name, over_tcp, over_shim, library, tmp_path):
     tcp, shim = over_tcp[name], over_shim[name]
     for where, result in (("over TCP", tcp), ("under the shim", shim)):
         if "skipped" in result:
             pytest.skip(f"{where}: {result['skipped']}")
     assert tcp["observations"], "nothing was observed"
-    different = compare(tcp["observations"], shim["observations"])
-    known = DIFFERENCES[name].shim if name in DIFFERENCES else {}
-    shown = {label: pair[1] for label, pair in different.items()}
-    lines = [f"{label}: TCP {pair[0]!r}, shim {pair[1]!r}" for label, pair in different.items()]
-    gone = [label for label in known if label not in different]
-    assert not gone, f"listed in differences.py, but like TCP now: {gone}"
-    assert all(label in known and known[label] == value for label, value in shown.items()), \
-        "\n" + "\n".join(lines) + "\n" + shim.get("trouble", "")
+    first = unexpected(name, tcp, shim)
+    if first and not BEHAVIOURS[name].pending:
+        # Four at a time on a busy machine: what depends on the time gets a second look, alone.
+        again = unexpected(name, *(observe(way, tmp_path, name)[name] for way in (None, library)))
+        assert again is None, f"{first}\nand alone: {again}"
+        warnings.warn(f"{name}, beside others: {first}")
+        return
+    assert first is None, first
 
 
 def test_every_listed_difference_is_a_behaviour():
     assert [name for name in DIFFERENCES if name not in BEHAVIOURS] == []
     assert [name for name in DIFFERENCES if BEHAVIOURS[name].pending] == []
+
+
+def test_the_reasons_are_few():
+    assert len({difference.reason for difference in DIFFERENCES.values()}) <= 15
 
 
 def test_the_semantics_page_is_current():

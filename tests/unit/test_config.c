@@ -15,15 +15,18 @@
 #include "collect.h"
 #include "config.h"
 
-static struct options parsed;
+static struct config whole;
+#define parsed whole.options
 static struct collected messages;
 
 /* Parses `text` from the defaults and expects exactly these messages. */
 static void expect_bytes(const char *text, size_t length, const char *expected)
 {
     memset(&messages, 0, sizeof(messages));
-    parsed = options_default;
-    unsigned mistakes = config_parse_text(text, length, "f.conf", &parsed, collect, &messages);
+    config_begin(&whole);
+    unsigned mistakes = config_parse_text(text, length, PLACE_CONFIG, "f.conf", &whole, collect,
+                                          &messages);
+    mistakes += config_finish(&whole, collect, &messages);
     assert_string_equal(messages.text, expected);
     assert_int_equal(mistakes, messages.count);
 }
@@ -76,7 +79,7 @@ static void the_last_line_wins(void **state)
 {
     (void)state;
     expect("ppid = 1\nppid = 2\nppid = x\n",
-           "f.conf:3: ppid: expected a number from 0 to 0xffffffff, got 'x'\n");
+           "f.conf:3: ppid: expected a number from 0 to 0xfffffffe, got 'x'\n");
     assert_int_equal(parsed.ppid, 2);
 }
 
@@ -93,7 +96,7 @@ static void a_bad_value_is_named_with_its_place(void **state)
            "log_file = here.log\n"
            "ostreams =\n",
            "f.conf:4: chunk: expected a size from 1k to 64k, got '1000k'\n"
-           "f.conf:5: action: expected sctp or tcp, got 'udp'\n"
+           "f.conf:5: action: expected sctp, tcp or prefer-sctp, got 'udp'\n"
            "f.conf:6: nodelay: expected yes or no, got 'maybe'\n"
            "f.conf:7: sack_delay: expected milliseconds from 0 to 500, got '501'\n"
            "f.conf:8: log_file: expected an absolute path of at most 255 bytes, or nothing, "
@@ -135,17 +138,17 @@ static void indented_lines_do_not_continue_a_value(void **state)
 static void other_sections_are_reported_once_and_skipped(void **state)
 {
     (void)state;
-    expect("[rule web]\nchunk = 16k\nnonsense\naction = tcp\n[sctpshim]\nppid = 9\n[sctpshim",
-           "f.conf:1: expected section [sctpshim], got '[rule web]'\n"
-           "f.conf:7: expected section [sctpshim], got '[sctpshim'\n");
+    expect("[web]\nchunk = 16k\nnonsense\naction = tcp\n[sctpshim]\nppid = 9\n[sctpshim",
+           "f.conf:1: expected section [sctpshim] or [rule NAME], got '[web]'\n"
+           "f.conf:7: expected section [sctpshim] or [rule NAME], got '[sctpshim'\n");
     assert_int_equal(parsed.chunk, options_default.chunk);
     assert_int_equal(parsed.action, ACTION_SCTP);
     assert_int_equal(parsed.ppid, 9);
     expect("[sctpshim] chunk = 16k\n[ sctpshim ]\n[]\n[SCTPSHIM]\n",
-           "f.conf:1: expected section [sctpshim], got '[sctpshim] chunk = 16k'\n"
-           "f.conf:2: expected section [sctpshim], got '[ sctpshim ]'\n"
-           "f.conf:3: expected section [sctpshim], got '[]'\n"
-           "f.conf:4: expected section [sctpshim], got '[SCTPSHIM]'\n");
+           "f.conf:1: expected section [sctpshim] or [rule NAME], got '[sctpshim] chunk = 16k'\n"
+           "f.conf:2: expected section [sctpshim] or [rule NAME], got '[ sctpshim ]'\n"
+           "f.conf:3: expected section [sctpshim] or [rule NAME], got '[]'\n"
+           "f.conf:4: expected section [sctpshim] or [rule NAME], got '[SCTPSHIM]'\n");
 }
 
 /* inih would take the end of a long line for a line of its own. */
@@ -158,9 +161,9 @@ static void a_long_line_is_one_mistake(void **state)
     memset(p, '/', 300);
     strcpy(p + 300, " ppid = 5\nrto_min = 200\n");
     memset(&messages, 0, sizeof(messages));
-    parsed = options_default;
-    assert_int_equal(1, config_parse_text(text, strlen(text), "f.conf", &parsed, collect,
-                                          &messages));
+    config_begin(&whole);
+    assert_int_equal(1, config_parse_text(text, strlen(text), PLACE_CONFIG, "f.conf", &whole,
+                                          collect, &messages));
     assert_non_null(strstr(messages.text, "f.conf:1: expected a line of at most 198 bytes, got "
                                           "'log_file = ///"));
     assert_int_equal(parsed.ppid, 0);
@@ -178,9 +181,9 @@ static void the_limit_of_a_line_is_exact(void **state)
         memcpy(text, "log_file = /", 12);
         text[length] = '\n';
         memset(&messages, 0, sizeof(messages));
-        parsed = options_default;
-        unsigned mistakes = config_parse_text(text, (size_t)length + 1, "f", &parsed, collect,
-                                              &messages);
+        config_begin(&whole);
+        unsigned mistakes = config_parse_text(text, (size_t)length + 1, PLACE_CONFIG, "f", &whole,
+                                              collect, &messages);
         assert_int_equal(mistakes, length > 198);
         assert_int_equal(strlen(parsed.log_file), length > 198 ? 0 : length - 11);
     }
@@ -204,8 +207,8 @@ static void long_values_are_cut_in_messages(void **state)
     (void)state;
     memset(text + 7, '1', 120);
     memset(&messages, 0, sizeof(messages));
-    parsed = options_default;
-    config_parse_text(text, strlen(text), "f", &parsed, collect, &messages);
+    config_begin(&whole);
+    config_parse_text(text, strlen(text), PLACE_CONFIG, "f", &whole, collect, &messages);
     assert_int_equal(messages.count, 1);
     assert_non_null(strstr(messages.text, "1111...'\n"));
     assert_in_range(strlen(messages.text), 100, 200);
@@ -214,8 +217,9 @@ static void long_values_are_cut_in_messages(void **state)
 static void parsing_needs_no_report(void **state)
 {
     (void)state;
-    parsed = options_default;
-    assert_int_equal(2, config_parse_text("a\nb=1\nppid=1", 12, "f", &parsed, NULL, NULL));
+    config_begin(&whole);
+    assert_int_equal(2, config_parse_text("a\nb=1\nppid=1", 12, PLACE_CONFIG, "f", &whole, NULL,
+                                          NULL));
     assert_int_equal(parsed.ppid, 1);
 }
 
@@ -234,7 +238,7 @@ static void a_broken_relation_keeps_the_lower_value(void **state)
     (void)state;
     expect("ppid = 1\nrto_min = 2000\n",
            "f.conf:2: rto_min: expected at most rto_initial (1000), got '2000'\n");
-    assert_int_equal(parsed.rto_min, 300);
+    assert_int_equal(parsed.rto_min, 200);
     assert_int_equal(parsed.ppid, 1);
     expect("stream = 10\n", "f.conf:1: stream: expected less than ostreams (10), got '10'\n");
     assert_int_equal(parsed.stream, 0);
@@ -252,7 +256,7 @@ static void broken_relations_end_in_a_sound_state(void **state)
     expect("rto_min = 2000\nrto_initial = 3000\nrto_max = 2500\n",
            "f.conf:2: rto_initial: expected at most rto_max (2500), got '3000'\n"
            "f.conf:1: rto_min: expected at most rto_initial (1000), got '2000'\n");
-    assert_int_equal(parsed.rto_min, 300);
+    assert_int_equal(parsed.rto_min, 200);
     assert_int_equal(parsed.rto_initial, 1000);
     assert_int_equal(parsed.rto_max, 2500);
     expect("stream = 100\nostreams = 50\n",
@@ -264,8 +268,8 @@ static void broken_relations_end_in_a_sound_state(void **state)
 static void expect_environment(char *const *environment, const char *expected)
 {
     memset(&messages, 0, sizeof(messages));
-    parsed = options_default;
-    unsigned mistakes = config_parse_environment(environment, &parsed, collect, &messages);
+    config_begin(&whole);
+    unsigned mistakes = config_parse_environment(environment, &whole, collect, &messages);
     assert_string_equal(messages.text, expected);
     assert_int_equal(mistakes, messages.count);
 }
@@ -300,11 +304,22 @@ static void bad_variables_are_reported(void **state)
         "environment: SCTPSHIM_chunk: expected the name of a variable "
         "(did you mean SCTPSHIM_CHUNK?), got '2k'\n"
         "environment: SCTPSHIM_: expected the name of a variable, got '1'\n"
-        "environment: SCTPSHIM_PPID: expected a number from 0 to 0xffffffff, got ''\n"
+        "environment: SCTPSHIM_PPID: expected a number from 0 to 0xfffffffe, got ''\n"
         "environment: SCTPSHIM_FROBNICATE: expected the name of a variable, got '1'\n"
         "environment: SCTPSHIM_CONFIGS: expected the name of a variable, got '1'\n"
         "environment: SCTPSHIM_STREAM: expected less than SCTPSHIM_OSTREAMS (10), got '12'\n");
     assert_memory_equal(&parsed, &options_default, sizeof(parsed));
+}
+
+static void a_message_is_one_line_of_text(void **state)
+{
+    char *environment[] = {"SCTPSHIM_LOG=\x1b[2J\nsctpshim: all is well", "SCTPSHIM_A\nB=1", NULL};
+
+    (void)state;
+    expect_environment(environment,
+                       "environment: SCTPSHIM_LOG: expected off, error, warn, info or debug, "
+                       "got '?[2J?sctpshim: all is well'\n"
+                       "environment: SCTPSHIM_A?B: expected the name of a variable, got '1'\n");
 }
 
 static char directory[] = "/tmp/sctpshim-unit-XXXXXX";
@@ -327,8 +342,8 @@ static const char *put(const char *name, const char *text)
 static unsigned read_layers(const struct config_layers *layers)
 {
     memset(&messages, 0, sizeof(messages));
-    parsed = options_default;
-    return config_read_layers(layers, &parsed, collect, &messages);
+    config_begin(&whole);
+    return config_read_layers(layers, &whole, collect, &messages);
 }
 
 static void upper_layers_win(void **state)
@@ -397,7 +412,7 @@ static void a_file_asked_for_must_exist(void **state)
                                        "(ENOENT), got '/nonexistent/x'\n");
     assert_int_equal(parsed.ppid, 4);
     memset(&messages, 0, sizeof(messages));
-    assert_int_equal(1, config_read_file("/nonexistent/x", &parsed, collect, &messages));
+    assert_int_equal(1, config_read_file("/nonexistent/x", &whole, collect, &messages));
     assert_string_equal(messages.text,
                         "/nonexistent/x: expected a readable file (ENOENT), got "
                         "'/nonexistent/x'\n");
@@ -576,6 +591,7 @@ int main(void)
         cmocka_unit_test(broken_relations_end_in_a_sound_state),
         cmocka_unit_test(variables_set_options),
         cmocka_unit_test(bad_variables_are_reported),
+        cmocka_unit_test(a_message_is_one_line_of_text),
         cmocka_unit_test(upper_layers_win),
         cmocka_unit_test(a_bad_value_keeps_the_next_lower_layer),
         cmocka_unit_test(files_that_need_not_exist_are_silent),

@@ -57,7 +57,7 @@ static void defaults_are_the_documented_ones(void **state)
     assert_int_equal(options_default.init_attempts, 6);
     assert_int_equal(options_default.init_timeout, 60000);
     assert_int_equal(options_default.rto_initial, 1000);
-    assert_int_equal(options_default.rto_min, 300);
+    assert_int_equal(options_default.rto_min, 200);
     assert_int_equal(options_default.rto_max, 60000);
     assert_int_equal(options_default.assoc_max_retrans, 20);
     assert_int_equal(options_default.stream, 0);
@@ -91,7 +91,7 @@ static void a_near_name_is_suggested(void **state)
     assert_ptr_equal(option_nearest("lgo"), NULL);
     assert_null(option_nearest("x"));
     assert_null(option_nearest(""));
-    assert_null(option_nearest("heartbeat"));
+    assert_null(option_nearest("keepalive"));
     memset(longest, 'c', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
     assert_null(option_nearest(longest));
@@ -121,7 +121,7 @@ static void every_default_can_be_written_and_read_back(void **state)
         option_format(&options_default, &option_table[i], text, sizeof(text));
         if (!option_set(&o, &option_table[i], text))
             fail_msg("%s refuses its default '%s'", option_table[i].name, text);
-        if (option_table[i].kind == OPTION_KIND_PATH)
+        if (option_table[i].size > sizeof(uint32_t))
             assert_string_equal((char *)&o + option_table[i].offset, text);
         else
             assert_memory_equal((char *)&o + option_table[i].offset,
@@ -137,8 +137,8 @@ static void limits_hold(void **state)
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         const struct option_info *o = &option_table[i];
         char text[32];
-        if (o->kind == OPTION_KIND_PATH || o->kind == OPTION_KIND_ENUM ||
-            o->kind == OPTION_KIND_BOOL)
+        if (o->kind != OPTION_KIND_COUNT && o->kind != OPTION_KIND_MS &&
+            o->kind != OPTION_KIND_BYTES && o->kind != OPTION_KIND_HEX)
             continue;
         snprintf(text, sizeof(text), "%u", o->min);
         assert_set(o->name, text, o->offset, o->min);
@@ -197,8 +197,9 @@ static void ppid_is_decimal_or_hexadecimal(void **state)
 {
     (void)state;
     accepts(ppid, "0x2E", 46);
-    accepts(ppid, "0XffffFFFF", UINT32_MAX);
-    accepts(ppid, "4294967295", UINT32_MAX);
+    accepts(ppid, "0XffffFFFE", UINT32_MAX - 1);
+    accepts(ppid, "4294967294", UINT32_MAX - 1);
+    refuses("ppid", "0xffffffff"); /* the FIN message's */
     refuses("ppid", "0x");
     refuses("ppid", "0x100000000");
     refuses("ppid", "4294967296");
@@ -231,6 +232,72 @@ static void words(void **state)
     refuses("log", "warning");
 }
 
+static void numbers_may_have_words_beside_them(void **state)
+{
+    (void)state;
+    accepts(udp_encaps, "off", UDP_ENCAPS_OFF);
+    accepts(udp_encaps, "9899", 9899);
+    refuses("udp_encaps", "0");
+    refuses("udp_encaps", "none");
+    accepts(dscp, "program", DSCP_PROGRAM);
+    accepts(dscp, "0", 0);
+    refuses("dscp", "64");
+    accepts(message_retrans, "0", 0);
+    accepts(message_retrans, "unlimited", MESSAGE_RETRANS_UNLIMITED);
+    refuses("message_retrans", "65536");
+}
+
+static void switches_know_the_system(void **state)
+{
+    (void)state;
+    accepts(ecn, "yes", SWITCH_YES);
+    accepts(ecn, "off", SWITCH_NO);
+    accepts(ecn, "system", SWITCH_SYSTEM);
+    refuses("ecn", "2");
+    refuses("ecn", "");
+}
+
+static void sets_are_words_between_commas(void **state)
+{
+    struct options o = options_default;
+    char text[100];
+
+    (void)state;
+    accepts(auth, "", 0);
+    accepts(auth, "data", AUTH_DATA);
+    accepts(auth, "sack,data", AUTH_DATA | AUTH_SACK);
+    accepts(auth, "data,data", AUTH_DATA);
+    refuses("auth", "data,");
+    refuses("auth", ",data");
+    refuses("auth", "data, sack");
+    refuses("auth", "dat");
+    refuses("auth", "1");
+    assert_true(set(&o, "auth", "cookie,data"));
+    assert_string_equal(option_format(&o, option_find("auth"), text, sizeof(text)), "data,cookie");
+}
+
+static void stream_values_are_pairs(void **state)
+{
+    struct options o = options_default;
+    char longest[300];
+
+    (void)state;
+    assert_true(set(&o, "stream_values", "0=1,65535=65535"));
+    assert_string_equal(o.stream_values, "0=1,65535=65535");
+    refuses("stream_values", "0");
+    refuses("stream_values", "0=");
+    refuses("stream_values", "=1");
+    refuses("stream_values", "0=1,");
+    refuses("stream_values", "0=1;1=2");
+    refuses("stream_values", "1=1,,2=2");
+    refuses("stream_values", "65536=1");
+    refuses("stream_values", "1=65536");
+    memset(longest, '0', sizeof(longest) - 1);
+    memcpy(longest, "1=", 2);
+    longest[sizeof(longest) - 1] = '\0';
+    refuses("stream_values", longest);
+}
+
 static void log_file_is_absolute_and_fits(void **state)
 {
     struct options o = options_default;
@@ -251,6 +318,46 @@ static void log_file_is_absolute_and_fits(void **state)
     assert_string_equal(o.log_file, "");
 }
 
+static void intervals_have_words(void **state)
+{
+    (void)state;
+    assert_int_equal(options_default.heartbeat, HEARTBEAT_AUTO);
+    accepts(heartbeat, "off", HEARTBEAT_OFF);
+    accepts(heartbeat, "auto", HEARTBEAT_AUTO);
+    accepts(heartbeat, "10", 10);
+    refuses("heartbeat", "0");
+    refuses("heartbeat", "1");
+    refuses("heartbeat", "on");
+}
+
+static void lists_are_checked_and_grow(void **state)
+{
+    struct options o = options_default;
+    const struct option_info *local = option_find("local_addrs");
+    const char *wrong = "10.0.0.1, if:eth0, 10.0.0.300, all";
+    char full[600];
+
+    (void)state;
+    refuses("local_addrs", wrong);
+    assert_string_equal(option_stumble(local, wrong), "10.0.0.300, all");
+    refuses("peer_addrs", "192.0.2.1");
+    assert_true(set(&o, "local_addrs", "10.0.0.1"));
+    assert_true(option_append(&o, local, "!if:docker0"));
+    assert_string_equal(o.local_addrs, "10.0.0.1,!if:docker0");
+    assert_false(option_append(&o, local, "eth0"));
+    assert_string_equal(o.local_addrs, "10.0.0.1,!if:docker0");
+    memset(full, ' ', sizeof(full));
+    memcpy(full, "10.0.0.1", 8);
+    full[512] = '\0';
+    refuses("local_addrs", full);
+    full[511] = '\0';
+    assert_true(set(&o, "local_addrs", full));
+    assert_false(option_append(&o, local, "10.0.0.2"));
+    assert_true(set(&o, "local_addrs", ""));
+    assert_true(option_append(&o, local, "all"));
+    assert_string_equal(o.local_addrs, "all");
+}
+
 static void assert_expected(enum option_id id, const char *words_expected)
 {
     char buffer[120];
@@ -263,13 +370,19 @@ static void expectations_read_well(void **state)
 {
     (void)state;
     assert_expected(OPTION_NODELAY, "yes or no");
-    assert_expected(OPTION_ACTION, "sctp or tcp");
+    assert_expected(OPTION_ACTION, "sctp, tcp or prefer-sctp");
     assert_expected(OPTION_LOG, "off, error, warn, info or debug");
     assert_expected(OPTION_SACK_FREQ, "a number from 1 to 65535");
     assert_expected(OPTION_SACK_DELAY, "milliseconds from 0 to 500");
     assert_expected(OPTION_CHUNK, "a size from 1k to 64k");
     assert_expected(OPTION_SNDBUF, "a size from 16k to 1g");
-    assert_expected(OPTION_PPID, "a number from 0 to 0xffffffff");
+    assert_expected(OPTION_PPID, "a number from 0 to 0xfffffffe");
+    assert_expected(OPTION_HEARTBEAT, "milliseconds from 10 to 86400000, or off, auto");
+    assert_expected(OPTION_UDP_ENCAPS, "a number from 1 to 65535, or off, raw");
+    assert_expected(OPTION_PATHMTU, "a size from 512 to 65535, or discovered");
+    assert_expected(OPTION_ECN, "yes, no or system");
+    assert_expected(OPTION_AUTH, "some of data, sack, heartbeat, abort, shutdown, error, cookie "
+                                 "and forward separated by commas, or nothing");
     assert_expected(OPTION_LOG_FILE, "an absolute path of at most 255 bytes, or nothing");
 }
 
@@ -302,7 +415,13 @@ int main(void)
         cmocka_unit_test(sizes_take_suffixes),
         cmocka_unit_test(ppid_is_decimal_or_hexadecimal),
         cmocka_unit_test(words),
+        cmocka_unit_test(numbers_may_have_words_beside_them),
+        cmocka_unit_test(switches_know_the_system),
+        cmocka_unit_test(sets_are_words_between_commas),
+        cmocka_unit_test(stream_values_are_pairs),
         cmocka_unit_test(log_file_is_absolute_and_fits),
+        cmocka_unit_test(intervals_have_words),
+        cmocka_unit_test(lists_are_checked_and_grow),
         cmocka_unit_test(expectations_read_well),
         cmocka_unit_test(small_buffers_are_not_overrun),
     };

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """connect(): blocking, to open and closed ports, odd addresses, bad arguments, local names."""
 
+import os
+import select
 import socket
+import struct
 import time
 
 import libc
 import network
-from harness import (LOCAL, Signals, address, behaviour, bits, closed_port, fresh, listener, pair,
-                     pollnow, port_of, so_error, take, tcp)
+from harness import (LOCAL, Background, Signals, address, behaviour, bits, closed_port, fresh, listener, pair,
+                     pollfor, pollnow, port_of, so_error, take, tcp)
 
 SOL = socket.SOL_SOCKET
 
@@ -152,6 +155,30 @@ def unspec_keeps(t):
     t("flags", [libc.raw("fcntl", client.fileno(), 3, 0), libc.raw("fcntl", client.fileno(), 1, 0)])
     t("keepalive", libc.getint(client.fileno(), SOL, socket.SO_KEEPALIVE))
     t("nodelay", libc.getint(client.fileno(), socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+
+@behaviour("connect.unspec_epoll", "connect(AF_UNSPEC): epoll and duplicates follow the socket to "
+           "its next connection")
+def unspec_epoll(t):
+    lsock, client = listener(), tcp()
+    copy, epolls = client.dup(), [select.epoll() for _ in range(2)]
+    client.connect(lsock.getsockname())
+    lsock.accept()[0].close()
+    epolls[0].register(client, select.EPOLLIN)
+    epolls[1].register(client, select.EPOLLIN | select.EPOLLET)
+    epolls[1].register(copy, select.EPOLLIN)
+    t("unspec", libc.connect(copy.fileno(), b"\0" * 16))
+    t("peer", libc.getname("getpeername", client.fileno()))
+    client.connect(lsock.getsockname())
+    server, _ = lsock.accept()
+    t.prove(client, copy, server)
+    server.sendall(b"again")
+    t("poll", pollfor(client, select.POLLIN))
+    for number, epoll in enumerate(epolls):
+        seen = sorted("client" if fd == client.fileno() else "copy"
+                      for fd, bits in epoll.poll(2) if bits & select.EPOLLIN)
+        t(f"epoll {number}", seen)
+    t("data", [take(copy, 2), take(client, 3)])
 
 
 @behaviour("connect.bad_arguments", "wrong family, short or null addresses, port 0")
@@ -320,3 +347,34 @@ def by_syscall(t):
     t.prove(client, server)
     client.sendall(b"x")
     t("data", take(server, 1))
+
+
+@behaviour("connect.beside_reader", "while one thread connects, another selects and reads: the end "
+           "that came at once")
+def beside_reader(t):
+    seen = set()
+    for _ in range(20):
+        lsock, client = listener(), tcp()
+        connecting = Background(libc.connect, client.fileno(), lsock.getsockname())
+        lsock.accept()[0].close()
+        readable = bool(select.select([client], [], [], 3)[0])
+        seen.add(f"readable {readable}, read {libc.recv(client.fileno(), 1)}, "
+                 f"connect {connecting.result()}")
+        client.close()
+        lsock.close()
+    t("seen", sorted(seen))
+
+
+@behaviour("connect.keeps_timeout", "SO_SNDTIMEO and O_NONBLOCK are after connect what they were")
+def keeps_timeout(t):
+    for label, wanted in (("none", (0, 0)), ("some", (3, 250000))):
+        lsock, client = listener(), tcp()
+        client.setsockopt(SOL, socket.SO_SNDTIMEO, struct.pack("ll", *wanted))
+        t(f"connect, {label}", libc.connect(client.fileno(), lsock.getsockname()))
+        t(label, struct.unpack("ll", client.getsockopt(SOL, socket.SO_SNDTIMEO, 16)))
+        t(f"blocking, {label}", os.get_blocking(client.fileno()))
+        client.close()
+    refused = tcp()
+    refused.setsockopt(SOL, socket.SO_SNDTIMEO, struct.pack("ll", 2, 0))
+    t("refused", libc.connect(refused.fileno(), (LOCAL, closed_port())))
+    t("after it", struct.unpack("ll", refused.getsockopt(SOL, socket.SO_SNDTIMEO, 16)))

@@ -10,8 +10,9 @@ import time
 
 import libc
 import network
-from harness import (LOCAL, Background, Signals, alarms, behaviour, closed_port, listener, pollfor,
-                     pollnow, port_of, quiet, so_error, take, tcp, waited)
+from harness import (LOCAL, Background, Signals, alarms, behaviour, bits, closed_port, in_child,
+                     listener, pass_descriptor, pollfor, pollnow, port_of, quiet,
+                     receive_descriptor, so_error, take, tcp, waited)
 
 SOL, TCP = socket.SOL_SOCKET, socket.IPPROTO_TCP
 
@@ -429,3 +430,168 @@ def nothing_readable(t):
         t(name, [pollnow(sock), libc.ioctl_int(sock.fileno(), 0x541B), quiet(sock, 0.1),
                  libc.recv(sock.fileno(), 100, socket.MSG_DONTWAIT)[0],
                  libc.recv(sock.fileno(), 100, socket.MSG_DONTWAIT | socket.MSG_PEEK)[0]])
+
+
+def connected_late():
+    """(listener, client): the client's connect was not waited for, and is through by now."""
+    lsock, client = listener(), tcp(blocking=False)
+    libc.connect(client.fileno(), lsock.getsockname())
+    server, _ = lsock.accept()
+    return lsock, client, server
+
+
+@behaviour("connecting.told_once_copy", "connect says 0 once for a socket, whichever of its "
+           "duplicates is asked")
+def told_once_copy(t):
+    lsock, client, _ = connected_late()
+    copy = os.dup(client.fileno())
+    t("copy", libc.connect(copy, lsock.getsockname()))
+    t("first", libc.connect(client.fileno(), lsock.getsockname()))
+    late = os.dup(client.fileno())
+    t("late copy", libc.connect(late, lsock.getsockname()))
+
+
+@behaviour("connecting.told_once_fork", "connect says 0 once for a socket that two processes hold")
+def told_once_fork(t):
+    for label, look in (("", False), (", after poll", True)):
+        lsock, client, _ = connected_late()
+        if look:
+            pollnow(client)
+        child = in_child(libc.connect, client.fileno(), lsock.getsockname())
+        t("child" + label, child.result())
+        t("parent" + label, libc.connect(client.fileno(), lsock.getsockname()))
+
+
+@behaviour("connecting.told_shutdown", "after shutdown connect says EISCONN, told before or not")
+def told_shutdown(t):
+    for how in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
+        lsock, client, _ = connected_late()
+        client.shutdown(how)
+        t(f"connect {how}", libc.connect(client.fileno(), lsock.getsockname()))
+
+
+@behaviour("connecting.passed", "a socket passed on before anybody asked how its connect ended: "
+           "poll bits, data, connect")
+def passed(t):
+    left, right = socket.socketpair()
+
+    def worker():
+        fd = receive_descriptor(right)
+        seen = [pollnow(fd), libc.recv(fd, 1), libc.connect(fd, where), libc.connect(fd, where)]
+        right.send(b"x")
+        return seen + [pollfor(fd, 1), libc.recv(fd, 10)]
+
+    lsock, client = listener(), tcp(blocking=False)
+    where = lsock.getsockname()
+    child = in_child(worker)
+    libc.connect(client.fileno(), where)
+    server, _ = lsock.accept()
+    pass_descriptor(left, client.fileno())
+    left.recv(1)
+    t("here", libc.connect(client.fileno(), where))
+    server.send(b"data")
+    t("there", child.result())
+
+
+@behaviour("connecting.epoll_bits", "what epoll shows of a connect that is through: registered "
+           "before or after it, by level, by edge, once")
+def epoll_bits(t):
+    for when in ("before", "after"):
+        for how, flags in (("level", 0), ("edge", select.EPOLLET), ("once", select.EPOLLONESHOT)):
+            lsock, client, poller = listener(), tcp(blocking=False), select.epoll()
+            wanted = select.EPOLLIN | select.EPOLLOUT | flags
+            if when == "before":
+                poller.register(client, wanted | 0x2000)
+                poller.poll(0)                       # what a fresh socket says is another test
+                if how == "once":
+                    poller.modify(client, wanted)
+            libc.connect(client.fileno(), lsock.getsockname())
+            server, _ = lsock.accept()
+            if when == "after":
+                poller.register(client, wanted)
+            t(f"{when}, {how}", [bits(event) for _, event in poller.poll(1)])
+            t(f"{when}, {how}, again", [bits(event) for _, event in poller.poll(0)])
+            server.close()
+            client.close()
+
+
+@behaviour("connecting.epoll_reader", "an epoll that asks for data alone sleeps through the end of "
+           "connect and wakes for the data")
+def epoll_reader(t):
+    for how, flags in (("level", 0), ("edge", select.EPOLLET), ("once", select.EPOLLONESHOT)):
+        client, where = held()
+        libc.connect(client.fileno(), where)
+        poller = select.epoll()
+        poller.register(client, select.EPOLLIN | flags)
+        lsock = release()
+        server, _ = lsock.accept()
+        t(f"{how}, nothing", poller.poll(0.3) == [])
+        server.send(b"x")
+        t(f"{how}, data", [bits(event) for _, event in poller.poll(3)])
+        t(f"{how}, read", libc.recv(client.fileno(), 10))
+        client.close()
+        server.close()
+        lsock.close()
+
+
+@behaviour("connecting.epoll_late_bits", "registered while connecting: one epoll_wait shows OUT "
+           "alone when it is up")
+def epoll_late_bits(t):
+    client, where = held()
+    libc.connect(client.fileno(), where)
+    poller = select.epoll()
+    poller.register(client, select.EPOLLIN | select.EPOLLOUT)
+    waiting = Background(lambda: [bits(event) for _, event in poller.poll(5)])
+    t("waits", waiting.running(0.1))
+    lsock = release()
+    t("events", waiting.result())
+    server, _ = lsock.accept()
+    server.send(b"x")
+    pollfor(client, 1)
+    t("with data", [bits(event) for _, event in poller.poll(3)])
+
+
+@behaviour("connecting.up_and_reset", "a non-blocking connect whose connection is reset before "
+           "anybody looks")
+def up_and_reset(t):
+    lsock, client = listener(), tcp(blocking=False)
+    where = lsock.getsockname()
+    libc.connect(client.fileno(), where)
+    lsock.close()
+    t("poll", pollfor(client, 8))
+    t("shutdown", libc.raw("shutdown", client.fileno(), 0))
+    t("error", so_error(client))
+    t("recv", libc.recv(client.fileno(), 10))
+
+
+@behaviour("connecting.duplicate", "what connects through a duplicate connects for the original: "
+           "poll, recv, shutdown")
+def duplicate(t):
+    lsock, client = listener(), tcp(blocking=False)
+    copy = os.dup(client.fileno())
+    libc.send(client.fileno(), b"", socket.MSG_NOSIGNAL)      # both numbers are known
+    libc.send(copy, b"", socket.MSG_NOSIGNAL)
+    libc.connect(copy, lsock.getsockname())
+    t("poll", pollfor(client, 4))
+    t("in", pollnow(client, 1))
+    t("recv", libc.recv(client.fileno(), 10))
+    t("shutdown", libc.raw("shutdown", client.fileno(), 1))
+    server, _ = lsock.accept()
+    t("end", libc.recv(server.fileno(), 10))
+    server.sendall(b"answer")
+    t("answer", take(client, 6))
+
+
+@behaviour("connecting.closed_waiting", "the number is closed and used again while another thread "
+           "waits in connect: that ends")
+def closed_waiting(t):
+    client, where = held(blocking=True)
+    fd = client.detach()
+    waiting = Background(libc.connect, fd, where)
+    t("waits", waiting.running(0.2))
+    os.close(fd)
+    lsock = release()
+    t("same number", lsock.fileno() == fd)
+    waiting.result()
+    t("over", not waiting.running())
+    t("the other socket is as it was", libc.getint(fd, SOL, socket.SO_ACCEPTCONN))

@@ -11,7 +11,8 @@ import sys
 
 import libc
 from harness import (LOCAL, Background, behaviour, in_child, listener, nodelay, pair, pattern,
-                     pollfor, send_each, take, tcp)
+                     pollfor, receive_descriptor, send_each, take, tcp)
+from services import SOCKET, Service
 
 
 def exchange(t, label, client, fd):
@@ -206,11 +207,6 @@ def pass_descriptor(fd):
     left, right = socket.socketpair()
     left.sendmsg([b"f"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
     return left, right
-
-
-def receive_descriptor(sock):
-    _, control, _, _ = sock.recvmsg(1, socket.CMSG_SPACE(4))
-    return array.array("i", control[0][2][:4])[0]
 
 
 @behaviour("fds.scm_rights", "a connection passed to another process over a UNIX socket")
@@ -479,3 +475,95 @@ def unread_close(t):
         t(f"close {copies.index(copy)}", libc.raw("close", copy))
     t("poll", pollfor(client, 0x2000))
     t("end", libc.recv(client.fileno(), 10))
+
+
+def ask(address, word):
+    """What a service at ADDRESS answers to WORD."""
+    client = tcp()
+    client.connect(address)
+    client.sendall(word + b" ")
+    answer = take(client, 100)
+    client.close()
+    return answer
+
+
+@behaviour("fds.daemon", "daemon(3): in the background, stdout elsewhere, the listener serves on")
+def daemon(t):
+    lsock = listener()
+    service = Service("service", "daemons", descriptors={1: os.open("/dev/null", os.O_WRONLY),
+                                                         SOCKET: lsock})
+    t("answer", ask(lsock.getsockname(), b"hello"))
+    service.observe(t)
+
+
+@behaviour("fds.close_all", "programs that close all they do not know: by a loop, close_range with "
+           "its flags, closefrom; the listener still serves")
+def close_all(t):
+    lsock = listener()
+    service = Service("service", "close_all", descriptors={SOCKET: lsock})
+    for number in range(5):
+        t(f"answer {number}", ask(lsock.getsockname(), b"hello%d" % number))
+    service.observe(t)
+
+
+@behaviour("fds.epoll_inherited", "an epoll and its connection inherited over exec")
+def epoll_inherited(t):
+    client, server = pair(t)
+    poller = select.epoll()
+    poller.register(server, select.EPOLLIN)
+    fd = server.fileno()
+    program = ("import os, select, sys\n"
+               "p, fd = int(sys.argv[1]), int(sys.argv[2])\n"
+               "e = select.epoll.fromfd(p)\n"
+               "print([(f == fd, b) for f, b in e.poll(5)])\n"
+               "print(os.read(fd, 100), e.poll(0), os.write(fd, b'answer'))\n")
+    send_each(client, [b"one ", b"two"])
+    done = subprocess.run([sys.executable, "-c", program, str(poller.fileno()), str(fd)],
+                          pass_fds=[poller.fileno(), fd], stdout=subprocess.PIPE, check=False)
+    t("output", done.stdout)
+    t("answer", take(client, 6))
+
+
+@behaviour("fds.vfork_options", "a vfork child's dup2 over a connection's number leaves the "
+           "parent's options alone")
+def vfork_options(t):
+    _, server = pair(t)
+    _, other = pair(t)
+    service = Service("service", "vfork_options", descriptors={0: server, SOCKET: other})
+    service.observe(t)
+
+
+class Aiocb(ctypes.Structure):
+    """struct aiocb of 64-bit Linux; NOTIFY is sigev_notify, 1 for none."""
+
+    _fields_ = [("fildes", ctypes.c_int), ("opcode", ctypes.c_int), ("prio", ctypes.c_int),
+                ("buf", ctypes.c_void_p), ("nbytes", ctypes.c_size_t), ("value", ctypes.c_void_p),
+                ("signo", ctypes.c_int), ("notify", ctypes.c_int), ("rest", ctypes.c_char * 200)]
+
+
+def aio(name, fd, buffer, size):
+    """aio_read or aio_write to its end: the result, or its errno's name."""
+    block = Aiocb(fildes=fd, buf=ctypes.addressof(buffer), nbytes=size, notify=1)
+    waiting = (ctypes.c_void_p * 1)(ctypes.addressof(block))
+    libc.LIBC.aio_return.restype = ctypes.c_long
+    getattr(libc.LIBC, name)(ctypes.byref(block))
+    libc.LIBC.aio_suspend(waiting, 1, None)
+    error = libc.LIBC.aio_error(ctypes.byref(block))
+    result = libc.LIBC.aio_return(ctypes.byref(block))
+    return libc.errno_name(error) if error else result
+
+
+@behaviour("fds.aio", "POSIX aio_write and aio_read, of small pieces, of 4 MB, at the end of file")
+def posix_aio(t):
+    client, server = pair(t)
+    room = ctypes.create_string_buffer(b"by aio", 4 << 20)
+    t("write", aio("aio_write", client.fileno(), room, 6))
+    t("data", take(server, 6))
+    send_each(server, [b"answer"])
+    t("read", aio("aio_read", client.fileno(), room, 100))
+    t("answer", room.raw[:6])
+    reading = Background(take, server, 4 << 20, 2)
+    t("large", aio("aio_write", client.fileno(), room, 4 << 20))
+    t("large data", len(reading.result()))
+    server.close()
+    t("end", aio("aio_read", client.fileno(), room, 100))

@@ -390,6 +390,28 @@ def one_address(t):
     t("own", libc.connect(fresh(), (LOCAL, port_of(lsock))))
 
 
+def beside_inode():
+    """Listeners on every address and on one, the port of which is the other's inode, if it can be."""
+    for _ in range(50):
+        other = listener("0.0.0.0")
+        inode = os.fstat(other.fileno()).st_ino
+        if 1024 < inode < 65536:
+            try:
+                return other, listener(port=inode)
+            except OSError:
+                pass
+    return other, listener()
+
+
+@behaviour("listen.one_address_alone", "the same while another listener, on every address, has that "
+           "port's number for an inode")
+def one_address_alone(t):
+    other, lsock = beside_inode()
+    t("other", libc.connect(fresh(), ("127.0.0.2", port_of(lsock))))
+    t("own", libc.connect(fresh(), (LOCAL, port_of(lsock))))
+    other.close()
+
+
 @behaviour("listen.freebind", "IP_FREEBIND binds an address that is not local")
 def freebind(t):
     sock = tcp()

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Socket options: defaults, values, ranges, lengths, errors, on every kind of socket."""
 
+import os
+import select
 import socket
 import struct
+import subprocess
+import time
 
 import libc
-from harness import behaviour, fresh, listener, pair, so_error, take, tcp
+import network
+from harness import (Background, LOCAL, behaviour, fresh, in_child, listener, pair, pollfor,
+                     pollnow, quiet, send_each, so_error, take, tcp, unprivileged, waited)
 
 SOL, TCP, IP, IP6 = socket.SOL_SOCKET, socket.IPPROTO_TCP, 0, 41
 
@@ -30,6 +36,13 @@ TCP_INTS = {
     "fastopen_no_cookie": (34, [0, 1, 2, -1]),
     "inq": (36, [0, 1, 2, -1]),
 }
+
+
+def tc(*what):
+    """Make loopback delay or lose packets."""
+    environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    subprocess.run(["tc", "qdisc", "add", "dev", "lo", "root", "netem", *what], env=environment,
+                   check=True)
 
 
 def probe(t, number, values):
@@ -158,6 +171,31 @@ def info(t):
     t("snd_cwnd", 0 < words[18] < 1000000)
     t("room", [libc.getsockopt(client.fileno(), TCP, 11, space)[:2] for space in (0, 1, 8, 100)])
     t("set", libc.setsockopt(client.fileno(), TCP, 11, 1))
+
+
+@behaviour("options.tcp_info_room", "TCP_INFO is as long as this kernel's, whatever the room")
+def info_room(t):
+    client, _ = pair(t)
+    for name, fd in (("fresh", fresh()), ("client", client.fileno())):
+        t(name, [libc.getsockopt(fd, TCP, 11, room)[:2] for room in (4, 104, 192, 232, 248, 512)])
+
+
+@behaviour("options.tcp_info_units", "TCP_INFO's times are microseconds: a path of 100 ms")
+def info_units(t):
+    network.private()
+    tc("delay", "50ms")
+    client, server = pair(t)
+    for _ in range(4):
+        client.sendall(b"ping")
+        take(server, 4)
+        server.sendall(b"pong")
+        take(client, 4)
+    rto, _, snd_mss = struct.unpack_from("=3I", libc.getsockopt(client.fileno(), TCP, 11, 104)[2], 8)
+    words = struct.unpack_from("=24I", libc.getsockopt(client.fileno(), TCP, 11, 104)[2], 8)
+    t("rtt", 80000 <= words[15] <= 250000)
+    t("rttvar", 0 < words[16] <= 250000)
+    t("rto", 150000 <= rto <= 1500000)
+    t("snd_mss", 500 <= snd_mss <= 65535)
 
 
 @behaviour("options.tcp_info_bytes", "TCP_INFO counts bytes acked and received")
@@ -443,8 +481,7 @@ def per_socket(t):
     t("fresh", [libc.getint(number, TCP, 4), libc.getint(number, TCP, 1)])
 
 
-@behaviour("options.shared_by_dup", "an option set through a duplicate shows on the original",
-           pending="TCP options are remembered for each descriptor, not for the socket")
+@behaviour("options.shared_by_dup", "an option set through a duplicate shows on the original")
 def shared_by_dup(t):
     client, _ = pair(t)
     copy = libc.raw("dup", client.fileno())
@@ -453,3 +490,212 @@ def shared_by_dup(t):
     t("original", [libc.getint(client.fileno(), TCP, number) for number in (1, 4, 3)])
     libc.setsockopt(client.fileno(), TCP, 1, 0)
     t("copy", libc.getint(copy, TCP, 1))
+
+
+@behaviour("options.shared_by_all_dups", "dup, dup2, dup3, F_DUPFD and a fork share the options; "
+           "the next socket under the number has its own")
+def shared_by_all_dups(t):
+    sock = tcp()
+    fd = sock.fileno()
+    copies = [os.dup(fd), os.dup2(fd, 200), libc.raw("dup3", fd, 201, os.O_CLOEXEC),
+              libc.raw("fcntl", fd, 0, 210), libc.raw("fcntl", fd, 1030, 220)]
+    for number, copy in enumerate(copies):
+        libc.setsockopt(copy, TCP, 4, 100 + number)
+        libc.setsockopt(copy, SOL, 7, 20000 + number)
+        t(f"copy {number}", [[libc.getint(other, TCP, 4), libc.getint(other, SOL, 7)]
+                             for other in [fd] + copies])
+    sock.close()
+    again = tcp()
+    t("same number", again.fileno() == fd)
+    t("its own", libc.getint(fd, TCP, 4))
+    libc.setsockopt(fd, TCP, 4, 55)
+    t("others keep theirs", [libc.getint(copy, TCP, 4) for copy in copies])
+    for copy in copies:
+        os.close(copy)
+    t("child", in_child(lambda: libc.getint(fd, TCP, 4)).result())
+    many = [os.dup(fd) for _ in range(300)]
+    libc.setsockopt(many[-1], TCP, 4, 66)
+    t("300", [libc.getint(fd, TCP, 4), all(libc.getint(copy, TCP, 4) == 66 for copy in many)])
+
+
+@behaviour("options.dup_of_connecting", "a duplicate made while connecting shares what becomes of "
+           "the connection")
+def dup_of_connecting(t):
+    lsock, client = listener(), tcp(blocking=False)
+    copy = os.dup(client.fileno())
+    client.connect_ex(lsock.getsockname())
+    server, _ = lsock.accept()
+    t.prove(server)
+    t("poll", pollfor(copy, 4))
+    t("error", libc.getint(copy, SOL, 4))
+    t("send", [libc.send(copy, b"copy"), libc.send(client.fileno(), b"self")])
+    t("data", take(server, 8))
+
+
+def every_number(t, fd):
+    """What getsockopt and setsockopt say to every number, with room and values of all sizes."""
+    for number in range(1, 61):
+        gets = []
+        for room in (0, 3, 4, 256):
+            result, length, data = libc.getsockopt(fd, TCP, number, room)
+            gets.append([result, length])
+            if room == 4 and result == 0 and number not in (2, 10, 11, 24, 26):
+                gets.append(data)
+        t(f"get {number}", gets)
+        t(f"set {number}", [libc.setsockopt(fd, TCP, number, value)
+                            for value in (b"", b"\1", b"\xff" * 4, b"\0" * 256, 1)])
+
+
+def collect(fd):
+    seen = {}
+    every_number(seen.__setitem__, fd)
+    return seen
+
+
+@behaviour("options.every_tcp_number", "numbers 1 to 60 at IPPROTO_TCP on a fresh socket: lengths, "
+           "defaults, errors, for a user without privileges")
+def every_tcp_number(t):
+    for label, value in unprivileged(collect, fresh()).result().items():
+        t(label, value)
+
+
+@behaviour("options.every_tcp_number_connected", "numbers 1 to 60 at IPPROTO_TCP on a connection, "
+           "for a user without privileges")
+def every_tcp_number_connected(t):
+    client, _ = pair(t)
+    for label, value in unprivileged(collect, client.fileno()).result().items():
+        t(label, value)
+
+
+@behaviour("options.every_tcp_number_listening", "numbers 1 to 60 at IPPROTO_TCP on a listener, "
+           "for a user without privileges")
+def every_tcp_number_listening(t):
+    lsock = listener()
+    for label, value in unprivileged(collect, lsock.fileno()).result().items():
+        t(label, value)
+
+
+@behaviour("options.rcvlowat_blocks", "SO_RCVLOWAT: a blocking read waits for so much, not longer "
+           "than SO_RCVTIMEO; a non-blocking one takes what there is")
+def rcvlowat_blocks(t):
+    client, server = pair(t)
+    t("set", libc.setsockopt(server.fileno(), SOL, socket.SO_RCVLOWAT, 10))
+    reading = Background(libc.recv, server.fileno(), 100)
+    t("blocks", reading.running(0.1))    # TCP's would sleep too long if it had taken a part
+    client.sendall(b"first ")
+    t("waits", reading.running(0.15))
+    client.sendall(b"second")
+    t("recv", reading.result())
+    send_each(client, [b"few"])          # TCP would sleep on if it came while it waits
+    t("less wanted", libc.recv(server.fileno(), 2))
+    t("nonblocking", libc.recv(server.fileno(), 10, socket.MSG_DONTWAIT))
+    send_each(client, [b"part"])
+    libc.setsockopt(server.fileno(), SOL, socket.SO_RCVTIMEO, struct.pack("ll", 0, 200000))
+    start = time.monotonic()
+    t("timeout", libc.recv(server.fileno(), 100))
+    t("time", waited(start, 0.2))
+    client.sendall(b"end")
+    client.close()
+    t("end", libc.recv(server.fileno(), 100))
+
+
+# --- dead peers ----------------------------------------------------------------------------------
+
+def cut():
+    """From now on every packet of this network namespace is lost."""
+    tc("loss", "100%")
+
+
+def alive(t, prepare=None):
+    """A connection in a network of its own that has measured its path."""
+    network.private()
+    client, server = pair(t, host=LOCAL, prepare=prepare)
+    for _ in range(5):
+        client.sendall(b"ping")
+        take(server, 4)
+        server.sendall(b"pong")
+        take(client, 4)
+    return client, server
+
+
+def death(client, limit):
+    """[when the connection was found dead, its error, what recv and send say]"""
+    start = time.monotonic()
+    poller = select.poll()
+    poller.register(client, 0)
+    poller.poll(limit * 1000)
+    passed = time.monotonic() - start
+    return passed, [so_error(client), libc.recv(client.fileno(), 10)[0],
+                    libc.send(client.fileno(), b"x", socket.MSG_NOSIGNAL)]
+
+
+def keep(idle, interval, count):
+    def prepare(sock):
+        sock.setsockopt(SOL, socket.SO_KEEPALIVE, 1)
+        for number, value in ((4, idle), (5, interval), (6, count)):
+            sock.setsockopt(TCP, number, value)
+    return prepare
+
+
+@behaviour("options.keepalive_finds_death", "SO_KEEPALIVE set before connecting: a dead peer is "
+           "noticed in KEEPIDLE + KEEPCNT * KEEPINTVL", limit=20)
+def keepalive_finds_death(t):
+    client, _ = alive(t, keep(3, 1, 3))
+    cut()
+    passed, errors = death(client, 14)
+    t("about 6 s", "yes" if 3 < passed < 8 else round(passed, 1))
+    t("errors", errors)
+
+
+@behaviour("options.keepalive_set_late", "the same when it is set on the connection", limit=20)
+def keepalive_set_late(t):
+    client, _ = alive(t)
+    keep(3, 1, 3)(client)
+    cut()
+    passed, errors = death(client, 14)
+    t("about 6 s", "yes" if 3 < passed < 8 else round(passed, 1))
+    t("errors", errors)
+
+
+@behaviour("options.keepalive_keeps_alive", "keep-alive leaves a silent but living peer alone",
+           limit=20)
+def keepalive_keeps_alive(t):
+    client, server = alive(t, keep(1, 1, 1))
+    t("silence", quiet(client, 6))
+    server.sendall(b"still here")
+    t("data", take(client, 10))
+    t("poll", pollnow(client))
+
+
+@behaviour("options.no_keepalive", "without keep-alive a cut idle connection stays", limit=20)
+def no_keepalive(t):
+    client, _ = alive(t)
+    keep(1, 1, 1)(client)
+    client.setsockopt(SOL, socket.SO_KEEPALIVE, 0)
+    cut()
+    time.sleep(6)
+    t("poll", pollnow(client))
+    t("error", so_error(client))
+
+
+@behaviour("options.user_timeout_finds_death", "TCP_USER_TIMEOUT: sent data that nobody "
+           "acknowledges ends the connection then", limit=20)
+def user_timeout_finds_death(t):
+    client, _ = alive(t)
+    client.setsockopt(TCP, 18, 3000)
+    cut()
+    client.send(b"into the void")
+    passed, errors = death(client, 14)
+    t("about 3 s", "yes" if 2.5 < passed < 6 else round(passed, 1))
+    t("errors", errors)
+
+
+@behaviour("options.user_timeout_and_keepalive", "TCP_USER_TIMEOUT decides over KEEPCNT for an "
+           "idle connection too", limit=20)
+def user_timeout_and_keepalive(t):
+    client, _ = alive(t, keep(2, 1, 100))
+    client.setsockopt(TCP, 18, 5000)
+    cut()
+    passed, errors = death(client, 14)
+    t("about 5 s", "yes" if 3 < passed < 8 else round(passed, 1))
+    t("errors", errors)

@@ -10,7 +10,7 @@ import time
 
 import libc
 from harness import (LOCAL, Background, Signals, alarms, behaviour, bits, fill, listener, pair,
-                     pollfor, pollnow, send_each, take, tcp, waited)
+                     pollfor, pollnow, send_each, take, tcp, tight, waited)
 
 ALL = 1 | 2 | 4 | 0x2000
 
@@ -25,7 +25,7 @@ def fresh_socket(t):
 
 @behaviour("poll.states", "poll bits through the life of a connection")
 def states(t):
-    client, server = pair(t)
+    client, server = tight(t)
     t("idle", [pollnow(client), pollnow(server)])
     send_each(client, [b"data"])
     t("data", [pollnow(client), pollnow(server)])
@@ -50,7 +50,7 @@ def masks(t):
 
 @behaviour("poll.select", "select: readable, writable, exceptional sets")
 def select_sets(t):
-    client, server = pair(t)
+    client, server = tight(t)
     t("idle", [len(s) for s in select.select([client, server], [client, server], [client], 0)])
     send_each(client, [b"x"])
     t("data", [len(s) for s in select.select([client, server], [], [], 1)])

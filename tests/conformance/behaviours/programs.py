@@ -2,12 +2,14 @@
 """Client and server as separate programs, in several languages."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 
 import libc
-from harness import Background, Skip, behaviour, listener, pattern, port_of, take, tcp
+from harness import Background, Skip, behaviour, listener, pair, pattern, port_of, take, tcp
 
 ECHO = """
 import socket, sys
@@ -67,14 +69,18 @@ def one_after_another(t):
     t("status", worker.wait(8))
 
 
+def connecting(lsock, then):
+    """A program that connects to LSOCK as s and does THEN."""
+    program = ("import socket,sys,time\n"
+               "s=socket.create_connection(('127.0.0.1',int(sys.argv[1])))\n" + then)
+    return subprocess.Popen([sys.executable, "-c", program, str(port_of(lsock))])
+
+
 @behaviour("programs.close_delivers", "a program that sends 2 MB, closes and exits at once: all "
            "arrives, then end of file")
 def close_delivers(t):
     lsock = listener()
-    program = ("import socket,sys\n"
-               "s=socket.create_connection(('127.0.0.1',int(sys.argv[1])))\n"
-               "s.sendall(b'0123456789abcdef'*131072)\n")
-    worker = subprocess.Popen([sys.executable, "-c", program, str(port_of(lsock))])
+    worker = connecting(lsock, "s.sendall(b'0123456789abcdef'*131072)")
     server, _ = lsock.accept()
     t.prove(server)
     data = take(server, 3 << 20, 8)
@@ -86,10 +92,7 @@ def close_delivers(t):
 @behaviour("programs.killed", "a program killed while connected: the peer reads end of file")
 def killed(t):
     lsock = listener()
-    program = ("import socket,sys,time\n"
-               "s=socket.create_connection(('127.0.0.1',int(sys.argv[1])))\n"
-               "s.sendall(b'ready'); time.sleep(60)\n")
-    worker = subprocess.Popen([sys.executable, "-c", program, str(port_of(lsock))])
+    worker = connecting(lsock, "s.sendall(b'ready'); time.sleep(60)")
     server, _ = lsock.accept()
     t("ready", take(server, 5, 8))
     worker.kill()
@@ -216,3 +219,29 @@ for _ in range(4): os.wait()
                   for number, client in enumerate(clients)])
     t("ends", [libc.recv(client.fileno(), 10)[0] for client in clients])
     t("status", worker.wait(8))
+
+
+@behaviour("programs.set_uid", "a set-uid program, into which nothing is preloaded, with a "
+           "connection as stdin and stdout: small pieces")
+def set_uid(t):
+    if os.getuid() != 0:
+        raise Skip("needs root")
+    folder = tempfile.mkdtemp()
+    try:
+        os.chmod(folder, 0o755)
+        program = shutil.copy("/bin/cat", folder)
+        os.chmod(program, 0o4755)
+        client, server = pair(t)
+        worker = subprocess.Popen([program], stdin=server, stdout=server, user=65534)
+        server.close()
+        for word in (b"one", b"two"):
+            client.sendall(word)
+            t(word.decode(), take(client, 3))
+        with open(f"/proc/{worker.pid}/status", encoding="utf-8") as status:
+            t("user", next(line.split()[1:3] for line in status if line.startswith("Uid")))
+        with open(f"/proc/{worker.pid}/maps", encoding="utf-8") as maps:
+            t("preloaded", "sctpshim" in maps.read())
+        client.close()
+        t("status", worker.wait(8))
+    finally:
+        shutil.rmtree(folder)

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Sending with flags, options and control data that change how the bytes leave."""
 
+import ctypes
+import os
 import socket
 import struct
 import time
 
 import libc
-from harness import Background, behaviour, listener, pair, pattern, quiet, settle, take, tcp
+import network
+from harness import (Background, behaviour, in_child, listener, pair, pattern, quiet, settle, take,
+                     tcp)
 
 SOL, TCP = socket.SOL_SOCKET, socket.IPPROTO_TCP
 MB = 1 << 20
@@ -90,6 +94,114 @@ def cork_close(t):
     t("data", take(server, 100))
 
 
+def packets():
+    """Packets sent so far in this network namespace, of TCP and SCTP together."""
+    total = 0
+    with open("/proc/net/snmp", encoding="ascii") as table:
+        names, values = [line.split() for line in table if line.startswith("Tcp:")]
+        total += int(values[names.index("OutSegs")])
+    with open("/proc/net/sctp/snmp", encoding="ascii") as table:
+        for name, value in map(str.split, table):
+            total += int(value) if name == "SctpOutSCTPPacks" else 0
+    return total
+
+
+def few_packets(t, client, server, write, end):
+    """200 small writes, as one stream of few packets."""
+    before = packets()
+    for number in range(200):
+        write(b"%09d " % number)
+    start = time.monotonic()
+    end()
+    t("data", take(server, 2000) == b"".join(b"%09d " % number for number in range(200)))
+    t("soon", time.monotonic() - start < 1)
+    settle(client)
+    t("few packets", packets() - before < 60)
+
+
+@behaviour("send.cork_packets", "200 small writes between cork and uncork leave in few packets")
+def cork_packets(t):
+    network.private()
+    client, server = pair(t)
+    fd = client.fileno()
+    libc.setsockopt(fd, TCP, socket.TCP_NODELAY, 1)
+    libc.setsockopt(fd, TCP, socket.TCP_CORK, 1)
+    few_packets(t, client, server, client.send,
+                lambda: libc.setsockopt(fd, TCP, socket.TCP_CORK, 0))
+    client.send(b"after")
+    t("after", take(server, 5))
+
+
+@behaviour("send.more_packets", "200 small writes with MSG_MORE leave in few packets")
+def more_packets(t):
+    network.private()
+    client, server = pair(t)
+    libc.setsockopt(client.fileno(), TCP, socket.TCP_NODELAY, 1)
+    few_packets(t, client, server, lambda part: client.send(part, socket.MSG_MORE),
+                lambda: client.send(b"."))
+    t("end", take(server, 1))
+
+
+@behaviour("send.nodelay_uncorks", "setting TCP_NODELAY sends what a cork holds, and the cork "
+           "stays")
+def nodelay_uncorks(t):
+    client, server = pair(t)
+    fd = client.fileno()
+    libc.setsockopt(fd, TCP, socket.TCP_CORK, 1)
+    for _ in range(10):
+        client.send(b"held ")
+    t("set", libc.setsockopt(fd, TCP, socket.TCP_NODELAY, 1))
+    t("data", take(server, 50, 1) == b"held " * 10)
+    t("options", [libc.getint(fd, TCP, socket.TCP_CORK), libc.getint(fd, TCP, socket.TCP_NODELAY)])
+
+
+@behaviour("send.more_silence", "many writes with MSG_MORE and then silence: all of it arrives")
+def more_silence(t):
+    client, server = pair(t)
+    for _ in range(20):
+        libc.send(client.fileno(), b"part ", socket.MSG_MORE)
+    start = time.monotonic()
+    t("data", take(server, 100, 2) == b"part " * 20)
+    t("soon", time.monotonic() - start < 1)
+
+
+@behaviour("send.cork_shared", "a cork set through a duplicate holds for the original; a child "
+           "takes it off")
+def cork_shared(t):
+    client, server = pair(t)
+    copy = libc.raw("dup", client.fileno())
+    t("set", libc.setsockopt(copy, TCP, socket.TCP_CORK, 1))
+    t("shows", libc.getint(client.fileno(), TCP, socket.TCP_CORK))
+    for _ in range(10):
+        libc.write(copy, b"copy ")
+        libc.write(client.fileno(), b"self ")
+    t("child", in_child(lambda: libc.setsockopt(copy, TCP, socket.TCP_CORK, 0)).result())
+    t("data", take(server, 100, 1) == b"copy self " * 10)
+    libc.setsockopt(client.fileno(), TCP, socket.TCP_CORK, 0)
+    libc.write(client.fileno(), b"end")
+    t("end", take(server, 3))
+
+
+@behaviour("send.cork_ends", "corked data leaves at shutdown and when the process ends")
+def cork_ends(t):
+    client, server = pair(t)
+    libc.setsockopt(client.fileno(), TCP, socket.TCP_CORK, 1)
+    for _ in range(10):
+        client.send(b"part ")
+    client.shutdown(socket.SHUT_WR)
+    t("shutdown", take(server, 1000) == b"part " * 10)
+    client, server = pair(t)
+    pid = os.fork()
+    if pid == 0:
+        libc.setsockopt(client.fileno(), TCP, socket.TCP_CORK, 1)
+        for _ in range(10):
+            client.send(b"last ")
+        os._exit(0)
+    client.close()
+    os.waitpid(pid, 0)
+    t("exit", take(server, 1000) == b"last " * 10)
+
+
 @behaviour("send.cork_large", "corked writes larger than any segment all arrive")
 def cork_large(t):
     client, server = pair(t)
@@ -134,5 +246,24 @@ def control_messages(t):
     t("ip level", libc.sendmsg(fd, [b"c"], 0, b"", cmsg(0, 1, b"1234")))
     t("sctp level", libc.sendmsg(fd, [b"d"], 0, b"", cmsg(132, 2, b"\0" * 16)))
     t("broken", libc.sendmsg(fd, [b"e"], 0, b"", struct.pack("Qii", 3, SOL, 1) + b"\0" * 8))
+    t("many", libc.sendmsg(fd, [b"f"], 0, b"", cmsg(0, 1, b"1234") + cmsg(SOL, 99, b"1234")))
+    t("too long", libc.sendmsg(fd, [b"g"], 0, b"", struct.pack("Qii", 300, 0, 1) + b"\0" * 8))
+    t("short", libc.sendmsg(fd, [b"h"], 0, b"", b"\0" * 8))
+    t("timestamps", [libc.sendmsg(fd, [b"i"], 0, b"", cmsg(SOL, 37, struct.pack("I", flags)))
+                     for flags in (0, 1 << 10)])
+    t("credentials", libc.sendmsg(fd, [b"j"], 0, b"", cmsg(SOL, 2, b"\0" * 12)))
+    header, keep = libc.msghdr([b"k"])
+    header.control, header.controllen = libc.BAD, 24
+    t("bad pointer", libc.raw("sendmsg", fd, ctypes.byref(header), 0))
+    header.controllen = 1 << 32
+    t("huge", libc.raw("sendmsg", fd, ctypes.byref(header), 0))
+    del keep
     client.close()
     t("data", take(server, 100))
+
+
+@behaviour("send.control_unconnected", "control data on a socket that is not connected")
+def control_unconnected(t):
+    fd = tcp().detach()
+    bad = struct.pack("Qii", 20, SOL, 99) + b"1234" + b"\0" * 4
+    t("unknown", libc.sendmsg(fd, [b"b"], socket.MSG_NOSIGNAL, b"", bad))

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """SIGPIPE: when it is raised and when not; and signals' effect is otherwise in each theme."""
 
+import ctypes
+import fcntl
 import os
+import select
 import signal
 import socket
+import time
 
 import libc
-from harness import Signals, behaviour, in_child, pair, pollfor, pollnow, settle, take
+from harness import (Signals, alarms, behaviour, in_child, listener, pair, pollfor,
+                     pollnow, settle, take, tcp)
 from behaviours.sendfile import file_of
 
 CALLS = {
@@ -183,3 +188,139 @@ def timer_storm(t):
     client.close()
     t("sent", sent)
     t("reader", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def asynchronous(fd, number=0):
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    if number:
+        fcntl.fcntl(fd, 10, number)                     # F_SETSIG
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def wait_for(signals, limit=2.0):
+    """Whether the signal comes within LIMIT seconds."""
+    end = time.monotonic() + limit
+    while not signals.count and time.monotonic() < end:
+        time.sleep(0.005)
+    return signals.seen() > 0
+
+
+@behaviour("signals.sigio", "O_ASYNC: SIGIO when data, a connection, the peer's end comes, and the "
+           "settings can be read")
+def sigio(t):
+    client, server = pair(t)
+    caught = Signals(signal.SIGIO)
+    asynchronous(server.fileno())
+    t("owner", fcntl.fcntl(server.fileno(), fcntl.F_GETOWN) == os.getpid())
+    t("flag", fcntl.fcntl(server.fileno(), fcntl.F_GETFL) & os.O_ASYNC != 0)
+    caught.seen()
+    client.sendall(b"data")
+    t("data", wait_for(caught))
+    t("recv", libc.recv(server.fileno(), 10))
+    client.close()
+    t("end", wait_for(caught))
+    lsock = listener()
+    asynchronous(lsock.fileno())
+    caught.seen()
+    client = tcp()
+    client.connect(lsock.getsockname())
+    t("connection", wait_for(caught))
+
+
+@behaviour("signals.sigio_connect", "O_ASYNC set before a non-blocking connect tells of its end")
+def sigio_connect(t):
+    lsock, caught = listener(), Signals(signal.SIGUSR1)
+    client = tcp(blocking=False)
+    asynchronous(client.fileno(), signal.SIGUSR1)
+    t("connect", client.connect_ex(lsock.getsockname()) != 0)
+    t("told", wait_for(caught))
+    t("poll", pollfor(client, 4))
+
+
+@behaviour("signals.handler_uses_sockets", "a handler that sends, receives and polls on the very "
+           "connection whose read it interrupted, and on another")
+def handler_uses_sockets(t):
+    client, server = pair(t)
+    other, mine = pair(t)
+    other.sendall(b"for the handler")
+    pollfor(mine, 1)
+    seen = []
+    pid = os.fork()
+    if pid == 0:
+        asked = server.recv(100)
+        server.sendall(b"answer to " + asked)
+        os._exit(0)
+
+    def handler(_):
+        seen.append(libc.recv(mine.fileno(), 100))
+        seen.append(libc.poll([(client.fileno(), 4)], 0))
+        seen.append(libc.recv(client.fileno(), 10, socket.MSG_DONTWAIT)[0])
+        seen.append(libc.send(client.fileno(), b"the handler"))
+
+    function = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
+    libc.LIBC.signal(signal.SIGALRM, function)          # runs at once, inside the interrupted call
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    t("recv", libc.recv(client.fileno(), 100))
+    t("handler", seen)
+    os.waitpid(pid, 0)
+
+
+def interrupted_calls(t, restart):
+    """Every blocking call, interrupted while there is nothing to do."""
+    client, server = pair(t)
+    lsock, fd = listener(), server.fileno()
+    Signals(signal.SIGALRM, restart)
+    calls = {
+        "recv": lambda: libc.recv(fd, 10)[0],
+        "read": lambda: libc.read(fd, 10)[0],
+        "readv": lambda: libc.readv(fd, [10])[0],
+        "recvmsg": lambda: libc.recvmsg(fd, [10])["ret"],
+        "recvmmsg": lambda: libc.recvmmsg(fd, [10])[0],
+        "peek": lambda: libc.recv(fd, 10, socket.MSG_PEEK)[0],
+        "waitall": lambda: libc.recv(fd, 10, socket.MSG_WAITALL)[0],
+        "accept": lambda: libc.accept(lsock.fileno())[0],
+        "poll": lambda: libc.poll([(fd, 1)], 2000)[0],
+    }
+    for name, call in calls.items():
+        later = None
+        if restart and name not in ("accept", "poll"):
+            pid = os.fork()
+            if pid == 0:
+                time.sleep(0.35)
+                client.sendall(b"0123456789")
+                os._exit(0)
+            later = pid
+        elif restart and name == "accept":
+            continue
+        alarms(0.1)
+        t(name, call())
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if later:
+            os.waitpid(later, 0)
+            libc.recv(fd, 10, socket.MSG_DONTWAIT)
+
+
+@behaviour("signals.eintr_everywhere", "every blocking call ends with EINTR")
+def eintr_everywhere(t):
+    interrupted_calls(t, False)
+
+
+@behaviour("signals.restart_everywhere", "with SA_RESTART every read goes on until there is data; "
+           "poll ends")
+def restart_everywhere(t):
+    interrupted_calls(t, True)
+
+
+@behaviour("signals.epoll_eintr", "epoll_wait on a connection ends with EINTR")
+def epoll_eintr(t):
+    _, server = pair(t)
+    poller = select.epoll()
+    poller.register(server, select.EPOLLIN)
+    Signals(signal.SIGALRM)
+    events = (ctypes.c_char * 48)()
+    alarms(0.1)
+    ctypes.set_errno(0)
+    result = libc.LIBC.epoll_wait(poller.fileno(), events, 4, 2000)
+    number = ctypes.get_errno()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    t("epoll_wait", [result, libc.errno_name(number) if number else 0])

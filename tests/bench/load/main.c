@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The load that the benchmark measures, as ordinary TCP programs make it: blocking calls for one
+ * connection, epoll for many. Over TCP and under the shim it is the same code; -n makes it a native
+ * SCTP program.
+ *
+ *   load [-n] serve ADDRESS PORT                           until it is killed
+ *   load [-n] bulk ADDRESS PORT SIZE MILLISECONDS          one-way, in writes of SIZE bytes
+ *   load [-n] request ADDRESS PORT SIZE REPLY COUNT        to and fro, one at a time
+ *   load [-n] churn ADDRESS PORT COUNT                     connect, one request, close
+ *   load [-n] crowd ADDRESS PORT CONNECTIONS MILLISECONDS  many at once; 0: they only exist
+ *
+ * Each client prints one JSON object.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "load.h"
+
+static const struct mode {
+    const char *name;
+    int words;
+    int (*run)(int argc, char **argv);
+} modes[] = {
+    {"serve", 2, serve}, {"bulk", 4, bulk}, {"request", 5, request}, {"churn", 3, churn},
+    {"crowd", 4, crowd},
+};
+
+_Noreturn void fail(const char *what)
+{
+    fprintf(stderr, "load: ");
+    perror(what);
+    exit(1);
+}
+
+long number(const char *text, long low, long high)
+{
+    char *end;
+    long value = strtol(text, &end, 10);
+
+    if (*text == '\0' || *end != '\0' || value < low || value > high) {
+        fprintf(stderr, "load: expected a number from %ld to %ld, got '%s'\n", low, high, text);
+        exit(2);
+    }
+    return value;
+}
+
+void *memory(size_t size)
+{
+    void *block = calloc(1, size);
+
+    if (block == NULL)
+        fail("memory");
+    return block;
+}
+
+int main(int argc, char **argv)
+{
+    argc--, argv++;
+    if (argc && strcmp(*argv, "-n") == 0)
+        native = true, argc--, argv++;
+    for (size_t i = 0; argc && i < sizeof modes / sizeof *modes; i++)
+        if (strcmp(*argv, modes[i].name) == 0 && argc - 1 == modes[i].words)
+            return modes[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "usage: load [-n] serve|bulk|request|churn|crowd ADDRESS PORT [NUMBER...]\n");
+    return 2;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Sockets: TCP's as every program makes them, or SCTP's with everything set that helps. */
+#include "load.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/sctp.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Of native SCTP: messages that any default buffer takes, and four whole packets on loopback. */
+enum { MESSAGE = 65536, LOOPBACK_MTU = 16384 + 68, ORDINARY_MTU = 9000 };
+
+bool native;
+
+static void set(int fd, int level, int name, const void *value, size_t len, const char *what)
+{
+    if (setsockopt(fd, level, name, value, (socklen_t)len) < 0)
+        fail(what);
+}
+
+/* What an expert sets before connect() or listen(). */
+static void tune(int fd)
+{
+    struct sctp_sack_info sack = {.sack_delay = 10, .sack_freq = 2};
+    struct sctp_rtoinfo rto = {.srto_initial = 1000, .srto_min = 300, .srto_max = 60000};
+
+    set(fd, SOL_SOCKET, SO_SNDBUF, &(int){1 << 20}, sizeof(int), "SO_SNDBUF");
+    set(fd, SOL_SOCKET, SO_RCVBUF, &(int){1 << 20}, sizeof(int), "SO_RCVBUF");
+    set(fd, IPPROTO_SCTP, SCTP_NODELAY, &(int){1}, sizeof(int), "SCTP_NODELAY");
+    set(fd, IPPROTO_SCTP, SCTP_DELAYED_SACK, &sack, sizeof sack, "SCTP_DELAYED_SACK");
+    set(fd, IPPROTO_SCTP, SCTP_RTOINFO, &rto, sizeof rto, "SCTP_RTOINFO");
+}
+
+/* And what can only be known then: loopback's path MTU lets the window open too rarely. */
+static void tune_path(int fd)
+{
+    struct sctp_status status = {0};
+    socklen_t len = sizeof status;
+    struct sctp_paddrparams path = {.spp_pathmtu = LOOPBACK_MTU, .spp_flags = SPP_PMTUD_DISABLE};
+
+    if (getsockopt(fd, IPPROTO_SCTP, SCTP_STATUS, &status, &len) < 0)
+        fail("SCTP_STATUS");
+    if (status.sstat_primary.spinfo_mtu <= ORDINARY_MTU)
+        return;
+    path.spp_address = status.sstat_primary.spinfo_address;
+    set(fd, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, &path, sizeof path, "SCTP_PEER_ADDR_PARAMS");
+}
+
+static int open_socket(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, native ? IPPROTO_SCTP : 0);
+
+    if (fd < 0)
+        fail("socket");
+    if (native)
+        tune(fd);
+    return fd;
+}
+
+/* Programs that care about latency switch Nagle's algorithm off. */
+static void settle(int fd)
+{
+    if (native)
+        tune_path(fd);
+    else
+        set(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int), "TCP_NODELAY");
+}
+
+static struct sockaddr_in name_of(const char *address, const char *port)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)number(port, 1, 65535))};
+
+    errno = EINVAL;
+    if (inet_pton(AF_INET, address, &name.sin_addr) != 1)
+        fail(address);
+    return name;
+}
+
+int listen_at(const char *address, const char *port)
+{
+    struct sockaddr_in name = name_of(address, port);
+    int fd = open_socket();
+
+    set(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int), "SO_REUSEADDR");
+    if (bind(fd, (struct sockaddr *)&name, sizeof name) < 0)
+        fail("bind");
+    if (listen(fd, 1024) < 0)
+        fail("listen");
+    return fd;
+}
+
+int accept_next(int listener)
+{
+    int fd = accept(listener, NULL, NULL);
+
+    if (fd >= 0)
+        settle(fd);
+    else if (errno != EAGAIN && errno != ECONNABORTED)
+        fail("accept");
+    return fd;
+}
+
+int connect_at(const char *address, const char *port)
+{
+    struct sockaddr_in name = name_of(address, port);
+    int fd = open_socket();
+
+    if (connect(fd, (struct sockaddr *)&name, sizeof name) < 0)
+        fail("connect");
+    settle(fd);
+    return fd;
+}
+
+void set_nonblocking(int fd)
+{
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        fail("O_NONBLOCK");
+}
+
+bool send_some(int fd, const void *from, size_t len)
+{
+    const char *at = from;
+
+    while (len) {
+        ssize_t n = send(fd, at, native && len > MESSAGE ? MESSAGE : len, MSG_NOSIGNAL);
+
+        if (n < 0)
+            return false;
+        at += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+void send_all(int fd, const void *from, size_t len)
+{
+    if (!send_some(fd, from, len))
+        fail("send");
+}
+
+bool receive_all(int fd, void *to, size_t len)
+{
+    size_t have = 0;
+
+    while (have < len) {
+        ssize_t n = read(fd, (char *)to + have, len - have);
+
+        if (n <= 0 && have == 0)
+            return false;
+        errno = n ? errno : EPIPE;
+        if (n <= 0)
+            fail("read");
+        have += (size_t)n;
+    }
+    return true;
+}
+
+int open_for(const char *address, const char *port, struct header header)
+{
+    int fd = connect_at(address, port);
+
+    send_all(fd, &header, sizeof header);
+    return fd;
+}

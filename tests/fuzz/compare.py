@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which differences between TCP and the shim are accepted, step by step, and why.
+
+Each rule is a known difference of tests/conformance/differences.py, as narrow as a rule can be.
+"""
+
+import re
+
+from story import SENDS, UNKNOWN, Story, bits, events, peer_of
+
+
+class Rule:
+    """An accepted difference: EXPLAINS(story, index, end, tcp, shim) says whether it is this one.
+    Where it DIVERGES the connection is in another state from then on: it is compared no more."""
+
+    def __init__(self, name, explains, diverges=False):
+        self.name, self.explains, self.diverges = name, explains, diverges
+
+
+def peeked(story, index, end, tcp, shim):
+    """The shim peeked at less, but at something, and at nothing else."""
+    step = story.steps[index]
+    if step.verb != "recv" or "PEEK" not in step.flags:
+        return False
+    seen = [re.fullmatch(r"(\d+ messages [\d ]+ sum )?(\d+)", text) for text in (tcp, shim)]
+    return all(seen) and 0 < int(seen[1][2]) <= int(seen[0][2])
+
+
+def counted_otherwise(story, index, end, tcp, shim):
+    return (story.steps[index].verb == "fionread" and tcp.isdigit() and shim.isdigit()
+            and int(tcp) > 0 and int(shim) > 0)
+
+
+def readiness(story, index):
+    return (story.steps[index].verb in ("poll", "epwait", "select")
+            or getattr(story.steps[index], "joined", story.steps[index]).verb == "poll")
+
+
+def ends_behind_data(story, index, end):
+    """The peer has ended its direction by a message that cannot be seen yet."""
+    return (end is not None and story.shut_at(peer_of(end), "WR", index) is not None
+            and story.unread(end, index) > 0)
+
+
+def end_is_not_seen(story, index, end, tcp, shim):
+    if not ends_behind_data(story, index, end):
+        return False
+    if readiness(story, index):
+        return bits(shim) <= bits(tcp) and bits(tcp) - bits(shim) <= {"RDHUP", "HUP"}
+    return ((tcp == "ENOTCONN" and story.steps[index].verb in ("shutdown", "getpeername"))
+            or (tcp.startswith("EPIPE") and shim == "ECONNRESET"))
+
+
+def edge_again(story, index, end, tcp, shim):
+    """epoll tells of the end when it has come, and again when it has been read."""
+    step = story.steps[index]
+    return (step.verb == "epwait" and not bits(tcp) and "IN" in bits(shim)
+            and story.ended(peer_of(end), index))
+
+
+def epoll_ends(story, index, end, tcp, shim):
+    """epoll shows that a connection is over, but not every bit of it."""
+    return (story.steps[index].verb == "epwait" and bits(shim) and bits(shim) <= bits(tcp)
+            and bits(tcp) - bits(shim) <= {"HUP", "ERR", "OUT", "RDHUP"} and "IN" in bits(shim)
+            and (bits(tcp) & {"HUP", "ERR"} or story.ended(peer_of(end), index)))
+
+
+def room_again(story, index, end, tcp, shim):
+    """To SCTP there is room again when data was acknowledged, to TCP when there was none before."""
+    more = bits(shim) - bits(tcp)
+    return (story.steps[index].verb == "epwait" and bits(tcp) < bits(shim) and "OUT" in more
+            and more <= ({"IN", "OUT"} if story.unread(end, index) > 0 else {"OUT"})
+            and story.by_edges(end, index) and story.sent(end, index))
+
+
+def shut_unheard(story, index, end, tcp, shim):
+    """A shutdown of its own tells who waits by edges, in TCP, of all that there is once more."""
+    return (story.steps[index].verb == "epwait" and bits(shim) < bits(tcp)
+            and story.by_edges(end, index) and any(
+                story.shut_at(end, how, index) is not None for how in ("RD", "WR")))
+
+
+def sane(story, index, tcp, shim):
+    """Never accepted: bytes that nobody sent, calls that do not come back, writes refused."""
+    refused = story.steps[index].verb in SENDS and "all" in tcp
+    return "wrong bytes" not in shim and shim not in ("blocks", "(not reached)") and not refused
+
+
+def dropped_after_shutdown(story, index, end, tcp, shim):
+    """An end has shut down reading, and its peer has sent or ended something since."""
+    if end is None or not sane(story, index, tcp, shim):
+        return False
+    for one in (end, peer_of(end)):
+        since = story.shut_at(one, "RD", index)
+        if since is not None and story.acted(peer_of(one), since, index):
+            return True
+    return False
+
+
+def ended_for_good(story, index, end, tcp, shim):
+    """An end has shut down both directions, or closed, and one of the two has acted since."""
+    if end is None or not sane(story, index, tcp, shim):
+        return False
+    for one in (end, peer_of(end)):
+        since = story.both_shut_at(one, index)
+        if since is not None and (story.acted(peer_of(one), since, index)
+                                  or story.acted(one, since, index)):
+            return True
+    return False
+
+
+def closed_with_data(story, index, end, tcp, shim):
+    """The peer has closed, and cannot send all that it had to: what comes resets TCP's end."""
+    return (end is not None and story.closed(peer_of(end), index) and sane(story, index, tcp, shim)
+            and story.unread(end, index) >= UNKNOWN)
+
+
+def reset_behind_data(story, index, end, tcp, shim):
+    waits = end is not None and (story.unread(end, index) > 0
+                                 or story.shut_at(peer_of(end), "WR", index) is not None)
+    return (waits and sane(story, index, tcp, shim) and story.gone_before_accept(end, index)
+            and (tcp in ("ECONNRESET", "ENOTCONN") or tcp.startswith("EPIPE") or (
+                readiness(story, index) and bits(shim) < bits(tcp)
+                and bits(tcp) - bits(shim) <= {"ERR", "HUP"})))
+
+
+def dropped_unaccepted(story, index, end, tcp, shim):
+    return (end is not None and end[0] == "c" and sane(story, index, tcp, shim)
+            and story.unaccepted(end, index))
+
+
+def options_of_another(story, index, end, tcp, shim):
+    step = story.steps[index]
+    return (step.verb == "getopt" and step.words[3].startswith("TCP_") and tcp.isdigit()
+            and shim.isdigit() and story.moved(end, index))
+
+
+RULES = (
+    Rule("peek.across", peeked),
+    Rule("recv.fionread_exact", counted_otherwise),
+    Rule("teardown.half_close_early_bits", end_is_not_seen),
+    Rule("ends.epoll_bits", edge_again),
+    Rule("ends.epoll_bits", epoll_ends),
+    Rule("ends.epoll_bits", room_again),
+    Rule("ends.epoll_bits", shut_unheard),
+    Rule("ends.options_passed", options_of_another),
+    Rule("teardown.shutdown_both_later", ended_for_good, diverges=True),
+    Rule("teardown.shutdown_both_later", closed_with_data, diverges=True),
+    Rule("ends.reset_unaccepted", reset_behind_data, diverges=True),
+    Rule("ends.unaccepted_shared", dropped_unaccepted, diverges=True),
+    Rule("teardown.shutdown_read_later", dropped_after_shutdown, diverges=True),
+)
+
+
+def differing(story, index, left, right):
+    """What differs at a step: (end, tcp, shim), one for each slot that epoll_wait() tells of."""
+    step = story.steps[index]
+    if left == right:
+        return []
+    if step.verb != "epwait" or not all(":" in text or text == "nothing" for text in (left, right)):
+        return [(step.end, left, right)]
+    tcp, shim = events(left), events(right)
+    return [(slot.split(".")[0], "+".join(sorted(tcp.get(slot, []))) or "nothing",
+             "+".join(sorted(shim.get(slot, []))) or "nothing")
+            for slot in sorted(tcp.keys() | shim.keys()) if tcp.get(slot) != shim.get(slot)]
+
+
+def compare(lines, tcp, shim, used=None):
+    """The index of the first step whose difference no rule explains; None when there is none."""
+    used = {} if used is None else used
+    story, lost = Story(lines, tcp), set()
+    for index in range(len(lines)):
+        left = tcp[index] if index < len(tcp) else "(not reached)"
+        right = shim[index] if index < len(shim) else "(not reached)"
+        for end, one, other in differing(story, index, left, right):
+            if end is not None and end[1] in lost:
+                if "wrong bytes" in other:
+                    return index
+                continue
+            rule = next((rule for rule in RULES
+                         if rule.explains(story, index, end, one, other)), None)
+            if rule is None:
+                return index
+            used[rule] = used.get(rule, 0) + 1
+            if rule.diverges:
+                lost.add(end[1])
+        if "blocks" in (left, right) and left != right:
+            return None        # of a connection that is compared no more
+    return None

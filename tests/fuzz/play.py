@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Play scripts over TCP or under the shim, and say which differ."""
+
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from compare import compare
+
+TOP = Path(__file__).resolve().parents[2]
+PLAYER = TOP / "build/tests/fuzz/player"
+LIBRARY = TOP / "build/libsctpshim.so"
+LIMIT = 500                # milliseconds after which a step "blocks"
+PATIENCE = (8000, 2500)    # rest after each step (us) and limit (ms), when a difference is checked
+LAST_LOOK = (60000, 20000) # and before one is believed: only what is really different is left
+HASTE = (0, 200)           # the same while shrinking
+REPEATS = 3
+SHRINK_SECONDS = 40
+TOGETHER = 6               # candidates that are tried in one run of the player
+
+
+class Failure:
+    """A script whose difference no rule explains: at step INDEX."""
+
+    def __init__(self, lines, index, tcp, shim):
+        self.lines, self.index, self.tcp, self.shim = lines, index, tcp, shim
+
+    def signature(self):
+        """What is wrong, without numbers: failures alike have it in common."""
+        def shape(text):
+            return "".join("0" if c.isdigit() else c for c in text).replace("00", "0")
+        step = self.lines[self.index].split()
+        return (step[1].lstrip("!"), shape(at(self.tcp, self.index)),
+                shape(at(self.shim, self.index)))
+
+    def text(self):
+        """The script with what both showed, in columns, up to the difference."""
+        lines = [f"  {'':2}  {'step':40} {'TCP':34} shim"]
+        for index, line in enumerate(self.lines[:self.index + 1]):
+            mark = "->" if index == self.index else ""
+            tcp, shim = at(self.tcp, index), at(self.shim, index)
+            lines.append(f"  {mark:2}  {line:40} {tcp:34} {'=' if tcp == shim else shim}")
+        return "\n".join(lines)
+
+
+def at(observations, index):
+    return observations[index] if index < len(observations) else "(not reached)"
+
+
+def environment(library, corrupt):
+    env = {name: value for name, value in os.environ.items()
+           if not name.startswith("SCTPSHIM_") and name not in ("LD_PRELOAD", "FUZZ_CORRUPT")}
+    env["XDG_CONFIG_HOME"] = env["HOME"] = "/nonexistent"
+    if library:
+        env["LD_PRELOAD"] = str(LIBRARY)
+        if corrupt:
+            env["FUZZ_CORRUPT"] = corrupt
+    return env
+
+
+def play(scripts, library, settle=0, limit=LIMIT, corrupt=None):
+    """The observations of each of SCRIPTS (lists of lines), in order."""
+    with tempfile.NamedTemporaryFile("w", prefix="fuzz-", suffix=".txt") as batch:
+        for number, lines in enumerate(scripts):
+            batch.write(f"seq {number}\n" + "".join(line + "\n" for line in lines))
+        batch.flush()
+        done = subprocess.run([PLAYER, batch.name, str(settle), str(limit)], text=True,
+                              env=environment(library, corrupt), capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"the player failed ({done.returncode}): {done.stderr}")
+    shown = []
+    for line in done.stdout.splitlines():
+        if line.startswith("seq "):
+            shown.append([])
+        else:
+            shown[-1].append(line)
+    if len(shown) != len(scripts):
+        raise RuntimeError(f"the player played {len(shown)} of {len(scripts)} scripts")
+    return shown
+
+
+def confirmed(lines, corrupt=None, repeats=REPEATS, pace=PATIENCE):
+    """The Failure of a script if each of its runs under the shim differs from all runs over TCP.
+
+    With a rest after each step: what is only late by a moment is left to timing.
+    """
+    tcp = play([lines] * repeats, False, *pace)
+    shim = play([lines] * repeats, True, *pace, corrupt)
+    first = None
+    for seen in shim:
+        differing = [compare(lines, other, seen) for other in tcp]
+        if None in differing:
+            return None
+        if first is None:
+            index = max(differing)
+            first = Failure(lines, index, tcp[differing.index(index)], seen)
+    return first
+
+
+def failures(scripts, corrupt=None, used=None, known=()):
+    """(number, Failure or None) of each script that differed at first; None: only by timing.
+
+    Failures whose signature is in KNOWN are believed without a second look.
+    """
+    tcp = play(scripts, False)
+    shim = play(scripts, True, corrupt=corrupt)
+    for number, lines in enumerate(scripts):
+        index = compare(lines, tcp[number], shim[number], used)
+        if index is None:
+            continue
+        found = Failure(lines, index, tcp[number], shim[number])
+        if found.signature() not in known:
+            found = confirmed(lines, corrupt)
+            if found is not None:
+                found = confirmed(lines, corrupt, pace=LAST_LOOK)
+        yield number, found
+
+
+def blocked(lines, observations):
+    """Whether a script got stuck over TCP or lost what a step of it stands on."""
+    return len(observations) < len(lines) or any(
+        seen in ("blocks", "-", "no such descriptor") for seen in observations)
+
+
+class Shrinker:
+    """Delta debugging: takes steps out of a failing script while it fails in the same way."""
+
+    def __init__(self, failure, corrupt=None):
+        self.failure, self.corrupt = failure, corrupt
+        self.signature = failure.signature()
+        self.stuck = blocked(failure.lines, failure.tcp)
+        self.end = time.monotonic() + SHRINK_SECONDS
+
+    def attempt(self, candidates):
+        """Whether one of CANDIDATES fails in the same way; then it is the failure from now on."""
+        if time.monotonic() > self.end or not candidates:
+            return False
+        tcp = play(candidates, False, *HASTE)
+        if not self.stuck:
+            kept = [number for number, lines in enumerate(candidates)
+                    if not blocked(lines, tcp[number])]
+            candidates, tcp = [candidates[n] for n in kept], [tcp[n] for n in kept]
+        shim = play(candidates, True, *HASTE, self.corrupt)
+        for lines, left, right in zip(candidates, tcp, shim):
+            if compare(lines, left, right) is None:
+                continue
+            found = confirmed(lines, self.corrupt, 2, HASTE)
+            if found is not None and found.signature() == self.signature:
+                found.lines = found.lines[:found.index + 1]
+                self.failure = found
+                return True
+        return False
+
+    def first_of(self, candidates):
+        """Try CANDIDATES in order, some at a time, until one fails in the same way."""
+        return any(self.attempt(candidates[start:start + TOGETHER])
+                   for start in range(0, len(candidates), TOGETHER))
+
+    def run(self):
+        self.failure.lines = self.failure.lines[:self.failure.index + 1]
+        size = max(1, len(self.failure.lines) // 2)
+        while size:
+            count, last = len(self.failure.lines), len(self.failure.lines) - 1
+            # From the end: what later steps stand on is then no longer needed.
+            while last > 0:
+                lines = self.failure.lines
+                last = min(last, len(lines) - 1)
+                starts = [max(0, last - n * size) for n in range(1, TOGETHER + 1)
+                          if last > (n - 1) * size]
+                if not self.attempt([lines[:start] + lines[start + min(size, last):]
+                                     for start in starts]):
+                    last = starts[-1]
+            if len(self.failure.lines) == count:
+                size //= 2
+        while self.first_of(list(simpler(self.failure.lines))):
+            pass
+        return self.failure
+
+
+def simpler(lines):
+    """Scripts with one step made plainer."""
+    for index, line in enumerate(lines):
+        words = line.split()
+        variants = []
+        for place, word in enumerate(words):
+            if words[1].lstrip("!") in ("send", "recv", "pump", "drain"):
+                if word.isdigit():
+                    variants += [(place, str(number)) for number in (0, 1, 10, 1000)
+                                 if number < int(word)]
+                plain = {"send": "write", "recv": "read"}.get(words[1].lstrip("!"))
+                if place == 3 and plain and word != plain and len(words) == 5:
+                    variants.append((place, plain))
+        for place, word in variants:
+            yield [*lines[:index], " ".join([*words[:place], word, *words[place + 1:]]),
+                   *lines[index + 1:]]
+        if words[1] in ("send", "recv") and len(words) == 6:
+            yield [*lines[:index], " ".join(words[:5]), *lines[index + 1:]]

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# How the tests are built and run; docs/testing.md says what they are. Included by Makefile.
+#
+#   make check        what has to pass after each change, in less than 20 minutes
+#   make check-all    check and all below, one after the other: hours
+#
+# What needs SCTP runs where the kernel has it, else in a guest (tests/vm/run). The tests of the
+# guest itself, and what a guest would only slow down, run here.
+
+PYTEST     := /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider
+HERE       := tests/vm tests/setup tests/userspace
+
+# Of the userspace plane, what needs the kernel's SCTP too, or its netem.
+BOTH       := tests/userspace/test_kernel_peer.py
+LEG        := tests/userspace/test_kernel_leg.py
+LOSSY      := tests/userspace/test_hosts.py::test_bulk_arrives_on_a_lossy_path
+
+# A guest has one processor: two at a time take half as long.
+BESIDE     := tests/conformance tests/wire tests/build tests/cli tests/rules tests/status \
+              tests/options tests/interop $(BOTH) $(LOSSY)
+
+CHECKS     := check check-long check-clang check-asan check-tsan check-ubsan check-valgrind \
+              check-fuzz check-bare
+
+check: all test-programs
+	@set -e; for test in $(UNIT_TESTS); do echo "$$test"; $$test; done
+	$(MAKE) RUNS='-runs=10000 -seed=1' fuzz-parsers
+	$(PYTEST) -m 'not long' $(HERE) --ignore=$(BOTH) --ignore=$(LEG)
+	$(PYTEST) -m 'userspace and not long' tests/apps
+	@status=0; \
+	  echo "tests/vm/run $(PYTEST) -m 'not long' $(BESIDE): beside what follows, shown at the end"; \
+	  tests/vm/run -t 1500 $(PYTEST) -m 'not long' $(BESIDE) >$(B)/beside.log 2>&1 & beside=$$!; \
+	  tests/vm/run -t 1500 $(PYTEST) -m 'not long and not userspace' $(HERE:%=--ignore=%) \
+	    $(BESIDE:%=--ignore=%) tests || status=$$?; \
+	  wait $$beside || status=$$?; cat $(B)/beside.log; exit $$status
+
+check-all:
+	@set -e; for part in $(CHECKS); do echo "==== make $$part"; $(MAKE) $$part; done
+
+# ---- What check leaves out ----
+
+check-long: all test-programs
+	$(PYTEST) -m 'userspace and long' tests/apps
+	$(PYTEST) -m long tests/userspace --ignore=$(LEG)
+	tests/vm/run -t 6000 $(PYTEST) -m 'long and not userspace' tests/apps tests/cpython \
+	    tests/net $(LEG) $(BOTH)
+
+# The other compiler; it warns of other things.
+check-clang:
+	$(MAKE) B=$(B)/clang CC=clang CFLAGS='-O2 -g -Werror' all
+
+check-bare:
+	tests/bare/run
+
+# A few minutes; make bench FULL=1 half an hour. ROUNDS=9 narrows the spread, CASES chooses.
+bench: all test-programs
+	/usr/bin/python3 tests/bench/run.py $(if $(FULL),--plan full) $(ROUNDS:%=--rounds %) $(CASES)
+
+# ---- The programs of tests ----
+
+UNIT_TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+PROGRAMS   := $(patsubst %.c,$(B)/%,$(wildcard tests/build/*.c tests/bench/*.c tests/apps/*.c)) \
+              $(patsubst %.cc,$(B)/%,$(wildcard tests/build/*.cc))
+PLAYER     := $(B)/tests/fuzz/player
+LOAD       := $(B)/tests/bench/load/load
+
+ASK        := $(B)/tests/userspace/ask
+
+test-programs: $(UNIT_TESTS) $(PROGRAMS) $(ASK) $(B)/tests/build/libsctpshim-late.so $(PLAYER) $(LOAD)
+
+$(B)/tests/unit/test_broker: UNIT_WITH := $(B)/shim/broker/crc32c.o $(B)/shim/broker/quota.o \
+    $(B)/shim/userspace/protocol.o
+$(B)/tests/unit/test_broker: $(B)/shim/broker/crc32c.o $(B)/shim/broker/quota.o \
+    $(B)/shim/userspace/protocol.o
+
+$(B)/tests/unit/%: tests/unit/%.c $(CONF_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Ishim -o $@ $< $(UNIT_WITH) $(CONF_OBJ) -lcmocka $(LIBS)
+
+$(ASK): tests/userspace/ask.c $(B)/shim/userspace/protocol.o $(B)/shim/userspace/rendezvous.o \
+        $(CONF_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Ishim -o $@ $^ $(LIBS)
+
+# Test programs are what the shim is for: plain programs that know nothing of it.
+PLAIN      := -std=c11 -D_GNU_SOURCE $(WARNINGS)
+
+$(B)/tests/%: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(PLAIN) -O2 -o $@ $< -pthread
+
+$(B)/tests/%: tests/%.cc
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 -Wall -Wextra -O2 -o $@ $<
+
+$(LOAD): $(wildcard tests/bench/load/*.c) tests/bench/load/load.h
+	@mkdir -p $(@D)
+	$(CC) $(PLAIN) -O2 -o $@ $(filter %.c,$^)
+
+$(PLAYER): tests/fuzz/player.c tests/fuzz/party.c tests/fuzz/fuzz.h
+	@mkdir -p $(@D)
+	$(CC) $(PLAIN) -O2 -Wl,-z,now -o $@ $(filter %.c,$^)
+
+# Initialised in its turn, as it is beside another library that asks to be the first.
+$(B)/tests/build/libsctpshim-late.so: $(SHIM_OBJ) $(B)/exports.map
+	@mkdir -p $(@D)
+	$(LINK_SHIM) -o $@ $(SHIM_OBJ) $(LIBS) -ldl
+
+# ---- Fuzzing ----
+
+# Random sequences of socket calls, compared with TCP: make fuzz N=20000 SEED=0
+fuzz: all $(PLAYER)
+	tests/vm/run -t 0 tests/fuzz/run.py -n $(or $(N),2000) --first $(or $(SEED),0)
+
+check-fuzz: all $(PLAYER)
+	tests/vm/run -t 3600 tests/fuzz/run.py -n 2000
+
+# The parsers of options, files and the broker's requests under libFuzzer: make fuzz-parsers T=60.
+# They start with the sample file, with its options commented and set.
+PARSERS    := $(B)/tests/fuzz/fuzz_options $(B)/tests/fuzz/fuzz_config $(B)/tests/fuzz/fuzz_protocol
+
+$(B)/tests/fuzz/fuzz_protocol: shim/userspace/protocol.c
+
+$(PARSERS): $(B)/tests/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(CONF_OBJ:$(B)/%.o=%.c) \
+            config/sctpshim.conf tests/fuzz/range.h
+	@mkdir -p $@.corpus
+	cp config/sctpshim.conf $@.corpus/commented
+	sed 's/^#\([a-z_]* =\)/\1/' config/sctpshim.conf > $@.corpus/set
+	sed -n 's/^#\([a-z_]*\) = */\1=/p' config/sctpshim.conf | split -l 1 - $@.corpus/option-
+	sed '1,/^# Rules/d; s/^#//' config/sctpshim.conf > $@.corpus/rules
+	for line in 'program=!a*, /b' role=listen 'address=!192.0.2.0/24 ::/0' 'port=1-9 !5' \
+	    uid=0 action=tcp; do printf '[rule a]\n%s\n' "$$line" > "$@.corpus/rule-$${line%%=*}"; done
+	clang $(filter-out -O% -fcf-protection,$(ALL_CFLAGS)) -O1 -Ishim -U_FORTIFY_SOURCE \
+	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) $(LIBS)
+
+fuzz-parsers: $(PARSERS)
+	@set -e; for parser in $(PARSERS); do echo "$$parser"; \
+	  $$parser -max_len=8192 -print_final_stats=1 -artifact_prefix=$(@D)/$(B)/ \
+	    $(or $(RUNS),-max_total_time=$(or $(T),60)) $$parser.corpus >$$parser.log 2>&1 || \
+	    { tail -n 50 $$parser.log; exit 1; }; grep -E 'executed_units|peak_rss' $$parser.log; done
+
+# ---- The userspace plane under random load: make soak T=3600 SEED=1 ----
+
+soak: all
+	tests/userspace/soak.py $(or $(T),600) --seed $(or $(SEED),1)
+
+# ---- Sanitizers: the library instrumented, and programs with a mistake that must be found ----
+
+WRONG      := $(B)/tests/sanitize/overrun $(B)/tests/sanitize/race $(B)/tests/sanitize/undefined
+SANITIZED  := overrun= race=-fsanitize=thread undefined=-fsanitize=undefined
+SANITIZE_WITH := $(WRONG) $(B)/tests/sanitize/churn $(B)/tests/sanitize/standin.so $(PLAYER)
+
+$(WRONG): $(B)/tests/sanitize/%: tests/sanitize/%.c
+	@mkdir -p $(@D)
+	$(CC) $(PLAIN) -O0 -g $(patsubst $*=%,%,$(filter $*=%,$(SANITIZED))) -o $@ $< -pthread
+
+$(B)/tests/sanitize/standin.so: tests/sanitize/standin.c
+	@mkdir -p $(@D)
+	$(CC) $(PLAIN) -O1 -g -fPIC -shared -o $@ $<
+
+instrumented = $(MAKE) CC=gcc B=$(B)/$(1) CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=$(2)' \
+               $(B)/$(1)/libsctpshim.so $(BROKER:$(B)/%=$(B)/$(1)/%)
+
+# The broker, between two hosts; it must be one that the sanitizer watches.
+watched = $(if $(BROKER),setarch -R tests/userspace/soak.py $(or $(T),30) --no-kills --sanitizer $(2) \
+            --broker $(BROKER:$(B)/%=$(B)/$(1)/%))
+
+check-sanitizers: check-asan check-tsan check-ubsan check-valgrind
+
+check-asan: $(SANITIZE_WITH)
+	$(call instrumented,asan,address$(comma)undefined)
+	tests/sanitize/run.py address
+	$(call watched,asan,address)
+
+check-tsan: $(SANITIZE_WITH)
+	$(call instrumented,tsan,thread)
+	tests/sanitize/run.py thread
+	$(call watched,tsan,thread)
+
+check-ubsan: $(SANITIZE_WITH)
+	$(call instrumented,ubsan,undefined)
+	tests/vm/run -t 900 tests/sanitize/run.py undefined
+
+check-valgrind: all $(SANITIZE_WITH)
+	tests/vm/run -t 1200 tests/sanitize/run.py memcheck
+
+.PHONY: check check-all check-long check-clang check-bare check-fuzz check-sanitizers check-asan \
+        check-tsan check-ubsan check-valgrind test-programs fuzz fuzz-parsers soak bench
