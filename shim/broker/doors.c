@@ -51,15 +51,35 @@ static int control_socket(int flags)
     return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
 }
 
+/* One question; false: nobody answers, and errno is EAGAIN where somebody may do later. */
+static bool ask(const struct request *request, struct answer *answer)
+{
+    int fd = control_socket(0), error;
+    struct timeval patience = {.tv_sec = 5};
+    ssize_t len = -1;
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    if (connect(fd, (struct sockaddr *)&where.socket, sizeof where.socket) == 0 &&
+        send(fd, request, sizeof *request, MSG_NOSIGNAL) == sizeof *request)
+        len = recv(fd, answer, sizeof *answer, MSG_TRUNC);
+    error = len < 0 ? errno : EPROTO;
+    close(fd);
+    errno = error;
+    return len >= 0 && answer_valid(answer, (size_t)len, request->kind);
+}
+
+/*
+ * A full queue is a broker too, and so is one that takes its time. One that is being killed can be
+ * connected to until its last descriptor is closed, but answers no more: it hangs up.
+ */
 static bool somebody_listens(void)
 {
-    int fd = control_socket(SOCK_NONBLOCK);
-    /* A full queue is a listener too. */
-    bool there = connect(fd, (struct sockaddr *)&where.socket, sizeof where.socket) == 0 ||
-                 errno == EAGAIN;
+    struct request request;
+    struct answer answer;
 
-    close(fd);
-    return there;
+    request_begin(&request, REQUEST_STATUS);
+    return ask(&request, &answer) || errno == EAGAIN;
 }
 
 /* At this name; -1 with errno. */
@@ -186,21 +206,6 @@ bool doors_close(void)
     }
     unlink(where.socket.sun_path);
     return true;
-}
-
-/* One question; false: nobody answers. */
-static bool ask(struct request *request, struct answer *answer)
-{
-    int fd = control_socket(0);
-    struct timeval patience = {.tv_sec = 5};
-    ssize_t len = -1;
-
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (connect(fd, (struct sockaddr *)&where.socket, sizeof where.socket) == 0 &&
-        send(fd, request, sizeof *request, MSG_NOSIGNAL) == sizeof *request)
-        len = recv(fd, answer, sizeof *answer, MSG_TRUNC);
-    close(fd);
-    return len >= 0 && answer_valid(answer, (size_t)len, request->kind);
 }
 
 bool doors_show(void)

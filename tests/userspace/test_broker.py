@@ -115,6 +115,23 @@ def test_a_signal_ends_it_and_its_socket_is_no_obstacle(host):
     assert host.broker_pid() not in (None, broker.pid)
 
 
+def test_one_that_is_just_dying_is_no_obstacle(host):
+    """A process that is killed can be connected to until the kernel has closed its descriptors."""
+    broker = host.broker("--foreground")
+    path = until(lambda: host.status() and control(host), "it runs")
+    broker.terminate()
+    assert broker.wait(20) == 0
+    os.unlink(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dying:
+        dying.bind(path)
+        dying.listen()
+        started = host.broker()
+        visitor, _ = dying.accept()
+        visitor.close()
+    assert started.wait(20) == 0
+    assert host.status()
+
+
 def test_a_directory_that_others_may_enter_is_not_used(host):
     (host.home / "sctpshim").mkdir()
     (host.home / "sctpshim").chmod(0o755)
