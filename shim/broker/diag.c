@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LISTENING = 1 << TCP_LISTEN };
-
 struct question {
     struct nlmsghdr head;
     struct inet_diag_req_v2 body;
@@ -95,67 +93,4 @@ bool diag_owned(const union address *name, const union address *peer, uid_t uid)
 
     return found && found->id.idiag_dport == peer->in.sin_port && found->idiag_uid == uid &&
            (found->idiag_state == TCP_SYN_SENT || found->idiag_state == TCP_SYN_RECV);
-}
-
-/* Those that were found, until all has been read: who is told of them asks the kernel, too. */
-enum { MOST_FOUND = 1024 };
-static struct {
-    union address name;
-    int family;
-    uid_t uid;
-} finds[MOST_FOUND];
-static size_t found_count;
-
-static void note(const struct inet_diag_msg *found)
-{
-    union address name = {.in = {.sin_family = AF_INET, .sin_port = found->id.idiag_sport}};
-
-    if (found->idiag_family == AF_INET6) {
-        name.in6.sin6_family = AF_INET6;
-        memcpy(&name.in6.sin6_addr, found->id.idiag_src, sizeof name.in6.sin6_addr);
-        address_unmap(&name);
-    } else {
-        name.in.sin_addr.s_addr = found->id.idiag_src[0];
-    }
-    if (address_leg_network(&name) != leg_network || found_count == MOST_FOUND)
-        return;
-    finds[found_count].uid = found->idiag_uid;
-    finds[found_count].name = name;
-    finds[found_count++].family = found->idiag_family;
-}
-
-/* All listening sockets of a family; several messages, several in each. */
-static void dump(int family)
-{
-    struct question question = {
-        .head = {.nlmsg_len = sizeof question, .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-        .body = {.sdiag_family = (uint8_t)family, .sdiag_protocol = IPPROTO_TCP,
-                 .idiag_states = LISTENING},
-    };
-    _Alignas(struct nlmsghdr) char buffer[32768];
-
-    if (!ask(&question))
-        return;
-    for (;;) {
-        ssize_t len = recv(netlink_socket(), buffer, sizeof buffer, 0);
-
-        if (len <= 0)
-            return;
-        for (const struct nlmsghdr *head = (const void *)buffer; NLMSG_OK(head, (size_t)len);
-             head = NLMSG_NEXT(head, len)) {
-            if (head->nlmsg_type == NLMSG_DONE || head->nlmsg_type == NLMSG_ERROR)
-                return;
-            note(NLMSG_DATA(head));
-        }
-    }
-}
-
-void diag_find_listeners(void (*told)(const union address *name, int family, uid_t uid))
-{
-    found_count = 0;
-    dump(AF_INET);
-    dump(AF_INET6);
-    for (size_t i = 0; i < found_count; i++)
-        told(&finds[i].name, finds[i].family, finds[i].uid);
 }

@@ -23,7 +23,4 @@ int diag_state(const union address *name, const union address *peer);
 /* Is it this user's socket, and does it connect? */
 bool diag_owned(const union address *name, const union address *peer, uid_t uid);
 
-/* Calls told() with the name, family and owner of each TCP socket that listens in leg_network. */
-void diag_find_listeners(void (*told)(const union address *name, int family, uid_t uid));
-
 #endif

@@ -29,6 +29,11 @@ const char *doors_name(void)
     return where.socket.sun_path;
 }
 
+const char *doors_registry(void)
+{
+    return where.registry;
+}
+
 bool doors_passed(void)
 {
     return passed > 0;

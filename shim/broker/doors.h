@@ -25,6 +25,8 @@ bool doors_passed(void);
 bool doors_close(void);
 /* For messages. */
 const char *doors_name(void);
+/* The file beside it for registry.h. */
+const char *doors_registry(void);
 
 /* Asks the broker that runs here what it does, and prints it; false: there is none. */
 bool doors_show(void);

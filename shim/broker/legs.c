@@ -310,10 +310,7 @@ bool legs_start(void)
     static const struct stack_user user = {.woken = woken, .arrived = service_called,
                                            .present = service_present};
 
-    if (!holds_open() || !stack_start(&user))
-        return false;
-    diag_find_listeners(service_find_again);
-    return true;
+    return holds_open() && stack_start(&user);
 }
 
 void legs_stop(void)

@@ -173,6 +173,7 @@ static int serve(bool foreground)
         log_error("cannot start: %s", strerrorname_np(errno));
         return STATUS_FAILED;
     }
+    services_recall(doors_registry());
     doors_serve();
     busy_at = loop_now();
     log_info("sctpshimd " VERSION ": %s%s", stack_version(),

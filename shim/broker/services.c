@@ -14,6 +14,7 @@
 #include "control.h"
 #include "diag.h"
 #include "ends.h"
+#include "registry.h"
 
 /* A program's listening socket, and what comes in for it. */
 struct service {
@@ -22,7 +23,7 @@ struct service {
     union address leg, local;
     uint64_t socket; /* the kernel's name of it */
     struct caller who;
-    bool found; /* by us: the program has not said what its options are */
+    int place; /* in the registry */
 };
 
 static struct service *services;
@@ -34,6 +35,7 @@ static void unlisten(struct service *service)
     while (*at != service)
         at = &(*at)->next;
     *at = service->next;
+    registry_clear(service->place);
     loop_free(service);
 }
 
@@ -147,7 +149,7 @@ int legs_listen(const struct request *request, const struct caller *who)
         return EADDRINUSE; /* peers look for us at a port that is somebody else's */
     for (old = services; old && !address_equal(&old->leg, &leg); old = old->next)
         ;
-    if (old && old->socket == socket && !old->found)
+    if (old && old->socket == socket)
         return 0; /* listen() once more */
     if (old) {
         stack_unlisten(old->listener);
@@ -162,7 +164,7 @@ int legs_listen(const struct request *request, const struct caller *who)
     service->local = local;
     service->socket = socket;
     service->who = *who;
-    service->found = !who->pid;
+    service->place = registry_note(request, who, socket);
     service->next = services;
     services = service;
     service->listener = stack_listen(&local, request->v6only, &request->parameters, service);
@@ -175,30 +177,23 @@ int legs_listen(const struct request *request, const struct caller *who)
     return 0;
 }
 
-/*
- * A program that has listened since before this broker: its socket tells what it is, and what it
- * has been configured with, this broker's own configuration must do for.
- */
-void service_find_again(const union address *leg, int family, uid_t uid)
+/* By the broker before this one; if it is still that socket. */
+static void recall(const struct request *request, const struct caller *who, uint64_t socket)
 {
-    const struct caller who = {.uid = uid};
-    uint32_t low = address_leg_host(leg);
-    struct request request;
+    union address leg = request->leg;
     int error;
 
-    request_begin(&request, REQUEST_LISTEN);
-    request.leg = *leg;
-    request.local.any.sa_family = (sa_family_t)(low == LEG_ANY ? family : AF_INET6);
-    request.v6only = low == LEG_ANY_V6;
-    address_set_port(&request.local, address_port(leg));
-    if ((uid != geteuid() && !control_shared()) || low >= LEG_BROKER)
+    address_unmap(&leg);
+    if ((who->uid != geteuid() && !control_shared()) || diag_listener(&leg, who->uid) != socket)
         return;
-    if (low >= LEG_BOUND && !service_bound(leg, &request.local))
-        return;
-    parameters_take(&request.parameters, &options);
-    error = legs_listen(&request, &who);
-    log_info("a program that listens at %u was found again%s%s", ntohs(address_port(leg)),
+    error = legs_listen(request, who);
+    log_info("a program that listens at %u was found again%s%s", ntohs(address_port(&leg)),
              error ? ": " : "", error ? strerrorname_np(error) : "");
+}
+
+void services_recall(const char *registry)
+{
+    registry_open(registry, recall);
 }
 
 unsigned legs_listening(void)

@@ -12,8 +12,8 @@ unsigned legs_listening(void);
 
 /* Of the names that this host can have, the one that is bound under that leg's. */
 bool service_bound(const union address *leg, union address *local);
-/* For diag_find_listeners(). */
-void service_find_again(const union address *leg, int family, uid_t uid);
+/* Those that listened when the broker before was killed are listened for again. */
+void services_recall(const char *registry);
 
 /* For the stack: an association comes in, and whether the program is still there. */
 void service_called(void *owner, struct association *association);

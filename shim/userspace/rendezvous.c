@@ -71,6 +71,8 @@ bool rendezvous_find(struct rendezvous *where, uint32_t leg_net, char *const *en
         return false;
     }
     snprintf(where->lock, sizeof where->lock, "%.*s.lock", n - 5, where->socket.sun_path);
+    snprintf(where->registry, sizeof where->registry, "%.*s.listeners", n - 5,
+             where->socket.sun_path);
     return true;
 }
 

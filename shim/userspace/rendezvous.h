@@ -16,6 +16,7 @@
 struct rendezvous {
     struct sockaddr_un socket; /* broker-NET.sock, kernel-NET.sock */
     char lock[sizeof((struct sockaddr_un *)0)->sun_path];
+    char registry[sizeof((struct sockaddr_un *)0)->sun_path + sizeof ".listeners"];
     char directory[sizeof((struct sockaddr_un *)0)->sun_path];
 };
 

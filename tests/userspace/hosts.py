@@ -107,6 +107,12 @@ class Host:
         status = self.status()
         return int(re.search(r"pid (\d+)", status)[1]) if status else None
 
+    def kill_broker(self):
+        """As a crash would end it; until it is gone."""
+        pid = self.broker_pid()
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not self.status(), "it is gone")
+
     def log(self):
         path = self.home / "log"
         return path.read_text(errors="replace") if path.exists() else ""

@@ -37,7 +37,8 @@ def test_it_inherits_nothing(host):
     server.stdout.readline()
     pid = host.broker_pid()
     files = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-    assert not [name for name in files if name.startswith(("/", "pipe:")) and name != "/dev/null"]
+    own = {"/dev/null", control(host).replace(".sock", ".listeners")}
+    assert not {name for name in files if name.startswith(("/", "pipe:"))} - own
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
     assert os.getsid(pid) == pid
     assert os.listdir(f"/proc/{pid}/task") == [str(pid)], "one thread"
@@ -130,6 +131,28 @@ def test_one_that_is_just_dying_is_no_obstacle(host):
         visitor.close()
     assert started.wait(20) == 0
     assert host.status()
+
+
+def test_a_registry_that_is_spoilt_or_not_ours_is_no_obstacle(host, tmp_path):
+    """It is read by the next broker, which believes nothing in it that the kernel does not say."""
+    server = host.peer("echo", "127.0.0.1")
+    server.stdout.readline()
+    registry = control(host).replace(".sock", ".listeners")
+    good = open(registry, "rb").read()
+    assert os.stat(registry).st_mode & 0o777 == 0o600 and any(good)
+    stale = bytearray(good)
+    stale[0] ^= 1                                                # another socket's cookie
+    for bytes_ in (bytes(stale), good[:-1], os.urandom(len(good)), b""):
+        host.kill_broker()
+        open(registry, "wb").write(bytes_)
+        host.broker()
+        until(host.status, "it runs")
+        assert " 0 listening" in host.status()
+    host.kill_broker()
+    os.chmod(registry, 0o666)
+    host.broker()
+    until(host.status, "it runs")
+    assert "not this user's alone" in host.log()
 
 
 def test_a_directory_that_others_may_enter_is_not_used(host):
