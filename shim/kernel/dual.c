@@ -200,17 +200,9 @@ void dual_recall(int fd)
 static int accept_tcp(int companion, struct sockaddr *addr, socklen_t *len, int flags)
 {
     int accepted = libc.accept4(companion, addr, len, flags);
-    struct sockaddr_storage peer;
-    socklen_t size = sizeof peer;
-    struct sockaddr_in6 end;
 
-    if (accepted < 0)
-        return -1;
-    fd_received(accepted);
-    fd_set_kind(accepted, FD_FOREIGN);
-    if (libc.getpeername(accepted, (struct sockaddr *)&peer, &size) == 0 &&
-        rule_name(&end, (struct sockaddr *)&peer))
-        left_to_tcp(accepted, ROLE_LISTEN, &end, REASON_PEER);
+    if (accepted >= 0)
+        accepted_over_tcp(accepted);
     return accepted;
 }
 

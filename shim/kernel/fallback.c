@@ -77,6 +77,18 @@ void left_to_tcp(int fd, unsigned roles, const struct sockaddr_in6 *end, enum re
     }
 }
 
+void accepted_over_tcp(int fd)
+{
+    union address peer;
+    socklen_t len = sizeof peer;
+    struct sockaddr_in6 end;
+
+    fd_received(fd);
+    fd_set_kind(fd, FD_FOREIGN);
+    if (libc.getpeername(fd, &peer.any, &len) == 0 && rule_name(&end, &peer.any))
+        left_to_tcp(fd, ROLE_LISTEN, &end, REASON_PEER);
+}
+
 void left_elsewhere(int fd)
 {
     static const struct sockaddr_in6 nowhere = {.sin6_family = AF_INET6};
@@ -178,9 +190,8 @@ static void learn(const struct ledger *ledger, const struct options *o,
         ledger_judge(ledger, to, reason, lifetime(o, reason));
 }
 
-/* The ledger may be open already; afterwards it is not. */
-static void took_tcp(struct ledger *ledger, int fd, const struct options *o,
-                     const union address *asked, enum reason reason)
+void fallback_took_tcp(int fd, const struct options *o, const union address *asked,
+                       enum reason reason, struct ledger *ledger)
 {
     struct sockaddr_in6 to;
     int saved = errno;
@@ -204,7 +215,7 @@ int fallback_leave(int fd, const union address *asked, enum reason reason, struc
         ledger_close(ledger);
         return -1;
     }
-    took_tcp(ledger, fd, o, asked, reason);
+    fallback_took_tcp(fd, o, asked, reason, ledger);
     return 0;
 }
 
@@ -237,7 +248,7 @@ bool fallback_go_on(int fd, int error)
         return false; /* whoever waits for it decides */
     reason = fallback_reason(fd, error);
     if (reason != REASON_NONE && socket_become_connecting(fd, &asked) == 0) {
-        took_tcp(&ledger, fd, o, &asked, reason);
+        fallback_took_tcp(fd, o, &asked, reason, &ledger);
         return true;
     }
     fd_info(fd)->fallback = FALLBACK_NONE;

@@ -195,6 +195,12 @@ enum reason fallback_reason(int fd, int error);
  * the ledger.
  */
 int fallback_leave(int fd, const union address *asked, enum reason reason, struct ledger *ledger);
+/*
+ * A connect that had the options `o` goes on over TCP: said, counted, and remembered. Closes the
+ * ledger, which need not be open.
+ */
+void fallback_took_tcp(int fd, const struct options *o, const union address *asked,
+                       enum reason reason, struct ledger *ledger);
 /* A connect has failed: false when another thread is about to take TCP for it. */
 bool fallback_claim(int fd);
 /*
@@ -216,6 +222,8 @@ static inline bool fallback_is_open(int fd)
  * for `sctpshim status`. Without roles its end is not known, and nothing is said.
  */
 void left_to_tcp(int fd, unsigned roles, const struct sockaddr_in6 *end, enum reason reason);
+/* A listener for both kinds has taken this one, of a client that came over TCP. */
+void accepted_over_tcp(int fd);
 
 /* A TCP socket that this process has not made: has it a reason yet? */
 void left_elsewhere(int fd);

@@ -157,9 +157,17 @@ static bool ask_all(uint32_t network, uid_t maker, const struct request *request
     return false;
 }
 
+/* Whose leg it is; one that neither end's address tells is this process's. */
+static uint32_t network_of(const struct request *request)
+{
+    if (address_is_leg(&request->leg))
+        return address_leg_network(&request->leg);
+    return address_is_leg(&request->other) ? address_leg_network(&request->other) : leg_network;
+}
+
 bool broker_ask(int fd, const struct request *request, struct answer *answer, bool start)
 {
-    uint32_t network = address_leg_network(&request->leg);
+    uint32_t network = network_of(request);
     struct stat socket;
     uid_t maker = fstat(fd, &socket) == 0 ? socket.st_uid : geteuid();
 

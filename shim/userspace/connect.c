@@ -23,14 +23,18 @@ static void choose_leg(union address *leg)
         htonl(leg_network | (LEG_OUT + (uint32_t)(now.tv_nsec / 64) % (LEG_BOUND - LEG_OUT)));
 }
 
-/* Gives the socket its own end of the leg, and says what the association's is to be. */
-static int prepare(int fd, const union address *to, union address *leg, union address *local)
+/*
+ * Gives the socket its own end of the leg. One that is bound where the program has said has it; the
+ * kernel has it call from 127.0.0.1, when that is nowhere in particular.
+ */
+static int bind_end(int fd, union address *leg)
 {
-    uint32_t low;
-    socklen_t len = sizeof *local;
-
     if (!leg_name(fd, leg))
         return -1;
+    if (address_port(leg) && !address_is_leg(leg)) {
+        both_leg(leg, INADDR_LOOPBACK, leg);
+        return 0;
+    }
     if (!address_port(leg))
         choose_leg(leg);
     /* A connect that failed has given back a port that the program had not asked for by number. */
@@ -38,9 +42,25 @@ static int prepare(int fd, const union address *to, union address *leg, union ad
     if ((leg_bind(fd, leg) < 0 && errno != EINVAL) || !leg_name(fd, leg))
         return -1;
     address_unmap(leg);
-    low = address_leg_host(leg);
+    return 0;
+}
+
+static bool is_bound(const union address *leg)
+{
+    uint32_t low = address_leg_host(leg);
+
+    return !address_is_leg(leg) || low < LEG_OUT || low >= LEG_BOUND;
+}
+
+/* And says what the association's is to be. */
+static int prepare(int fd, const union address *to, union address *leg, union address *local)
+{
+    socklen_t len = sizeof *local;
+
+    if (bind_end(fd, leg) < 0)
+        return -1;
     memset(local, 0, sizeof *local);
-    if (low >= LEG_OUT && low < LEG_BOUND)
+    if (!is_bound(leg))
         local->any.sa_family = to->any.sa_family;
     else if (userspace_getsockname(fd, &local->any, &len) < 0)
         return -1;

@@ -46,6 +46,17 @@ static void write_native(int fd, const int *values)
             set_int_option(fd, native[i].level, native[i].name, values[i]);
 }
 
+/* One that has its own address already, and only has to forget where it was going. */
+static int stay(int fd, const union address *to, enum reason reason, struct ledger *ledger)
+{
+    static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+    libc.connect(fd, &nowhere, sizeof nowhere);
+    fallback_took_tcp(fd, options_of(fd), to, reason, ledger);
+    fd_set_kind(fd, FD_FOREIGN);
+    return 0;
+}
+
 /* Its numbers, flags and registrations stay; a leg's options and epolls are the kernel's to tell. */
 static int leave(int fd, const union address *to, enum reason reason, struct ledger *ledger)
 {
@@ -86,33 +97,41 @@ static int end_of(int fd)
     return error ? connect_error(fd, error) : EINPROGRESS;
 }
 
+/* What keeps the connect from being SCTP's; REASON_NONE, with connect()'s result, when nothing does. */
+static enum reason try_leg(int fd, const union address *to, int *result)
+{
+    enum reason reason;
+
+    *result = leg_start(fd, to);
+    if (*result < 0 && errno == EINPROGRESS && is_nonblocking(fd))
+        errno = end_of(fd);
+    if (*result == 0 || errno == EINPROGRESS) {
+        memcpy(&fd_info(fd)->asked, to, sizeof fd_info(fd)->asked);
+        if (*result == 0 || is_nonblocking(fd)) /* else SO_SNDTIMEO has run out */
+            fallback_up(fd);
+        return REASON_NONE;
+    }
+    reason = reason_of_error(errno);
+    return errno == ENETDOWN ? REASON_LOCAL : reason; /* no broker */
+}
+
 int leg_connect(int fd, const union address *to, socklen_t len)
 {
     union address own;
     struct ledger ledger;
-    /* Who has bound a leg has chosen SCTP's port, not TCP's. */
     bool bound = leg_name(fd, &own) && address_port(&own);
     enum reason reason;
-    int result;
+    int result = -1;
 
-    if (bound || options_of(fd)->action != ACTION_PREFER)
+    /* Who has bound a leg has chosen SCTP's port, not TCP's. */
+    if (options_of(fd)->action != ACTION_PREFER || (bound && address_is_leg(&own)))
         return leg_start(fd, to);
     reason = fallback_decide(fd, to, &ledger);
-    if (reason == REASON_NONE) {
-        result = leg_start(fd, to);
-        if (result < 0 && errno == EINPROGRESS && is_nonblocking(fd))
-            errno = end_of(fd);
-        if (result == 0 || errno == EINPROGRESS) {
-            memcpy(&fd_info(fd)->asked, to, sizeof fd_info(fd)->asked);
-            if (result == 0 || is_nonblocking(fd)) /* else SO_SNDTIMEO has run out */
-                fallback_up(fd);
-            return result;
-        }
-        reason = reason_of_error(errno);
-        if (errno == ENETDOWN) /* no broker */
-            reason = REASON_LOCAL;
-    }
-    if (reason == REASON_NONE || leave(fd, to, reason, &ledger) < 0)
-        return -1;
+    if (reason == REASON_NONE && bound && !both_callable(fd, &own))
+        reason = REASON_IPV6_ONLY;
+    if (reason == REASON_NONE)
+        reason = try_leg(fd, to, &result);
+    if (reason == REASON_NONE || (bound ? stay : leave)(fd, to, reason, &ledger) < 0)
+        return result;
     return libc.connect(fd, &to->any, len);
 }

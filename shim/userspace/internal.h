@@ -58,6 +58,16 @@ bool leg_left_to_tcp(int fd, const struct rule_use *use);
 /* Binds the program's socket within the network of legs; errno as of bind(). */
 int leg_bind(int fd, const union address *leg);
 
+/* both.c: of a socket under prefer-sctp, by the name that it has or is to get */
+/* Can the broker, whose ends are IPv4, connect to it? */
+bool both_callable(int fd, const union address *name);
+/* Does a rule say that this TCP socket, which nobody has connected, is such a one? */
+bool both_may_be(int fd, const union address *name);
+/* Its end of a leg to the broker; at the IPv4 host `unbound`, in host order, when at none. */
+void both_leg(const union address *name, uint32_t unbound, union address *leg);
+/* It listens to TCP alone, for the broker said `error`; 0. */
+int both_listen(int fd, const union address *name, int error);
+
 /* connect.c: the leg connects, to the broker that makes the association; errno as of connect(). */
 int leg_start(int fd, const union address *to);
 

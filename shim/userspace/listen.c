@@ -75,7 +75,7 @@ int userspace_bind(int fd, const struct sockaddr *addr, socklen_t len)
         errno = error;
         return -1;
     }
-    if (is_left_to_tcp(fd, &name))
+    if (is_left_to_tcp(fd, &name) || options_of(fd)->action == ACTION_PREFER)
         return libc.bind(fd, &name.any, address_len(&name));
     v6only = name.any.sa_family == AF_INET6 && int_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     address_to_leg(&name, v6only, &leg);
@@ -97,39 +97,69 @@ static bool bound_name(int fd, const union address *leg, union address *name)
     return true;
 }
 
-static int announce(int fd)
+static int announce(int fd, const union address *leg)
 {
     struct request request;
     struct answer answer;
 
     request_begin(&request, REQUEST_LISTEN);
-    if (!leg_name(fd, &request.leg) || !bound_name(fd, &request.leg, &request.local))
+    request.leg = *leg;
+    if (!bound_name(fd, leg, &request.local))
         return errno;
     request.v6only = request.local.any.sa_family == AF_INET6 && fd_info(fd)->v6only;
     return broker_arrange(fd, &request, &answer, "nobody can connect to this program");
 }
 
-int userspace_listen(int fd, int backlog)
+/* A port of the kernel's choice, at no particular address. */
+static int bind_unbound(int fd)
 {
     static const union address any = {.in = {.sin_family = AF_INET}};
+    union address name = {.any = {.sa_family = (sa_family_t)leg_domain(fd)}}, leg;
+
+    if (is_left_to_tcp(fd, &name) || options_of(fd)->action == ACTION_PREFER)
+        return libc.bind(fd, &name.any, address_len(&name));
+    address_to_leg(&any, false, &leg);
+    return leg_bind(fd, &leg);
+}
+
+/* Bound where the program has said, TCP is what a listener can be whatever the broker says. */
+static int listen_both(int fd, const union address *name)
+{
+    union address leg;
+    int error = EADDRNOTAVAIL;
+
+    both_leg(name, leg_network | LEG_ANY, &leg);
+    if (both_callable(fd, name))
+        error = announce(fd, &leg);
+    return error ? both_listen(fd, name, error) : 0;
+}
+
+int userspace_listen(int fd, int backlog)
+{
     union address leg, peer;
     int error;
 
     if (fd_sealed() || leg_peer(fd, &peer) || !leg_name(fd, &leg))
         return libc.listen(fd, backlog);
-    if (!address_port(&leg)) {
-        address_to_leg(&any, false, &leg);
-        if (leg_bind(fd, &leg) < 0)
-            return -1;
-    }
+    if (!address_port(&leg) && (bind_unbound(fd) < 0 || !leg_name(fd, &leg)))
+        return -1;
     if (libc.listen(fd, backlog) < 0)
         return -1;
-    error = announce(fd);
+    if (!fd_is_leg(fd))
+        return 0; /* by a rule */
+    if (!address_is_leg(&leg))
+        return listen_both(fd, &leg);
+    error = announce(fd, &leg);
     if (!error)
         return 0;
     libc.shutdown(fd, SHUT_RD); /* it listens no more */
     errno = error;
     return -1;
+}
+
+static bool is_brokers(const union address *peer)
+{
+    return address_is_leg(peer) && address_leg_host(peer) >= LEG_BROKER;
 }
 
 /*
@@ -141,15 +171,11 @@ static bool is_invited(int fd, int listener, const union address *peer, union ad
 {
     struct request request;
     struct answer answer;
-    union address plain = *peer;
 
     request_begin(&request, REQUEST_NAMES);
-    if (!leg_name(fd, &request.leg))
+    if (!leg_name(fd, &request.leg) || !is_brokers(peer))
         return false;
     request.other = *peer;
-    address_unmap(&plain);
-    if (!address_is_leg(&plain) || address_leg_host(&plain) < LEG_BROKER)
-        return false;
     if (fd_sealed()) {
         *local = request.leg; /* a sandboxed program cannot ask */
         *remote = request.other;
@@ -162,6 +188,22 @@ static bool is_invited(int fd, int listener, const union address *peer, union ad
     return true;
 }
 
+/* Who comes to the address that the program has said, and is not the broker, comes over TCP. */
+static bool is_over_tcp(int listener, const union address *peer)
+{
+    union address name;
+
+    return !is_brokers(peer) && leg_name(listener, &name) && !address_is_leg(&name);
+}
+
+static void adopt(int fd, int listener, const union address *local, const union address *remote)
+{
+    /* Linux gives what comes over IPv6 the option, whatever its listener has. */
+    fd_info(fd)->v6only = remote->any.sa_family == AF_INET6;
+    fd_info(fd)->rule = fd_info(listener)->rule;
+    names_keep(fd, local, remote);
+}
+
 int userspace_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     if (addr && (!len || (int)*len < 0))
@@ -171,15 +213,21 @@ int userspace_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
         union address local, remote, peer = {0};
         socklen_t size = sizeof peer;
         int saved = errno, accepted = libc.accept4(fd, &peer.any, &size, flags);
+        bool welcome;
 
         if (accepted < 0)
             return -1;
-        fd_adopt(accepted, FD_LEG);
-        if (is_invited(accepted, fd, &peer, &local, &remote)) {
-            /* Linux gives what comes over IPv6 the option, whatever its listener has. */
-            fd_info(accepted)->v6only = remote.any.sa_family == AF_INET6;
-            fd_info(accepted)->rule = fd_info(fd)->rule;
-            names_keep(accepted, &local, &remote);
+        if (is_over_tcp(fd, &peer)) {
+            accepted_over_tcp(accepted);
+            remote = peer;
+            welcome = true;
+        } else {
+            fd_adopt(accepted, FD_LEG);
+            welcome = is_invited(accepted, fd, &peer, &local, &remote);
+            if (welcome)
+                adopt(accepted, fd, &local, &remote);
+        }
+        if (welcome) {
             if (addr)
                 name_answer(accepted, &remote, addr, len);
             errno = saved;

@@ -82,20 +82,30 @@ bool leg_peer(int fd, union address *name)
     return libc.getpeername(fd, &name->any, &len) == 0;
 }
 
+/* Does one of these ends lie in the network of legs? */
+static bool is_leg_pair(const union address *name, const union address *peer)
+{
+    return address_is_leg(name) || address_is_leg(peer);
+}
+
 /*
- * By its address, which lies in the network of legs; or it has none yet, and will get one when the
- * program binds or connects it. Sockets that are in use under other addresses are plain TCP.
+ * By its addresses, of which one lies in the network of legs; or it has none yet, and will get one
+ * when the program binds or connects it; or it listens for both kinds. Sockets that are in use
+ * under other addresses are plain TCP.
  */
 bool userspace_is_leg(int fd)
 {
-    union address name;
+    union address name, peer;
 
     if (int_option(fd, SOL_SOCKET, SO_PROTOCOL, -1) != IPPROTO_TCP || !userspace_wanted() ||
         !kernel_wanted() || !leg_name(fd, &name))
         return false;
     if (name.any.sa_family != AF_INET && name.any.sa_family != AF_INET6)
         return false;
-    return address_is_leg(&name) || (address_port(&name) == 0 && address_is_any(&name));
+    if (address_port(&name) == 0 && address_is_any(&name))
+        return true;
+    (void)leg_peer(fd, &peer);
+    return is_leg_pair(&name, &peer) || both_may_be(fd, &name);
 }
 
 bool leg_left_to_tcp(int fd, const struct rule_use *use)
@@ -162,9 +172,9 @@ static bool ask_names(int fd, union address *local, union address *remote)
     if (fd_sealed())
         return false;
     request_begin(&request, REQUEST_NAMES);
-    if (!leg_name(fd, &request.leg) || !address_is_leg(&request.leg))
-        return false;
     (void)leg_peer(fd, &request.other);
+    if (!leg_name(fd, &request.leg) || !is_leg_pair(&request.leg, &request.other))
+        return false;
     if (!broker_ask(fd, &request, &answer, false) || answer.error == ENOENT)
         return false;
     *local = answer.local;
@@ -192,8 +202,10 @@ static void unconnected_name(int fd, const union address *leg, union address *na
     name->any.sa_family = (sa_family_t)leg_domain(fd);
     address_unmap(&plain);
     low = address_leg_host(&plain);
-    if (!address_is_leg(leg))
+    if (!address_is_leg(leg)) {
+        *name = *leg; /* the program has said so, under prefer-sctp; or it is not bound */
         return;
+    }
     if (is_connecting(fd) && ask_names(fd, name, &none)) {
         names_drop(fd); /* they are not the last word */
         return;
@@ -244,8 +256,10 @@ int connect_error(int fd, int error)
     if (error != ECONNRESET || fd_sealed())
         return error;
     request_begin(&request, REQUEST_NAMES);
-    if (!leg_name(fd, &request.leg) || !address_is_leg(&request.leg) ||
-        !broker_ask(fd, &request, &answer, false) || answer.error == ENOENT || !answer.error)
+    if (!leg_name(fd, &request.leg) || !address_port(&request.leg))
+        return error;
+    both_leg(&request.leg, INADDR_LOOPBACK, &request.leg);
+    if (!broker_ask(fd, &request, &answer, false) || answer.error == ENOENT || !answer.error)
         return error;
     return answer.error;
 }

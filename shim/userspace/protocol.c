@@ -51,6 +51,21 @@ void parameters_give(const struct parameters *from, struct options *into)
 #undef GIVE
 }
 
+/* The IPv4 address in host order, where the name has one. */
+static bool take_v4(const union address *name, uint32_t *host)
+{
+    if (name->any.sa_family == AF_INET) {
+        *host = ntohl(name->in.sin_addr.s_addr);
+        return true;
+    }
+    if (name->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&name->in6.sin6_addr)) {
+        memcpy(host, &name->in6.sin6_addr.s6_addr[12], sizeof *host);
+        *host = ntohl(*host);
+        return true;
+    }
+    return false;
+}
+
 static bool is_name(const union address *name)
 {
     return name->any.sa_family == AF_INET || name->any.sa_family == AF_INET6;
@@ -104,6 +119,14 @@ static bool is_unspecified(const union address *name)
     return memcmp(name, &none, sizeof none) == 0;
 }
 
+/* A program's end of a leg: in the network of legs, or where it has bound itself (both.c). */
+static bool is_end(const union address *name)
+{
+    uint32_t host;
+
+    return take_v4(name, &host) && host != INADDR_ANY && address_port(name);
+}
+
 bool request_valid(const void *bytes, size_t len)
 {
     struct request r;
@@ -115,15 +138,15 @@ bool request_valid(const void *bytes, size_t len)
         return false;
     switch (r.kind) {
     case REQUEST_CONNECT:
-        return address_is_leg(&r.leg) && address_port(&r.leg) && is_unspecified(&r.other) &&
+        return is_end(&r.leg) && is_unspecified(&r.other) &&
                (is_unspecified(&r.local) || is_name(&r.local)) && is_name(&r.remote) &&
                !address_is_any(&r.remote) && parameters_valid(&r.parameters);
     case REQUEST_LISTEN:
-        return address_is_leg(&r.leg) && address_port(&r.leg) && is_unspecified(&r.other) &&
-               is_name(&r.local) && address_port(&r.local) && is_unspecified(&r.remote) &&
-               r.v6only <= 1 && parameters_valid(&r.parameters);
+        return is_end(&r.leg) && is_unspecified(&r.other) && is_name(&r.local) &&
+               address_port(&r.local) && is_unspecified(&r.remote) && r.v6only <= 1 && parameters_valid(&r.parameters);
     case REQUEST_NAMES:
-        return address_is_leg(&r.leg) && (is_unspecified(&r.other) || address_is_leg(&r.other)) &&
+        return (is_end(&r.leg) || address_is_leg(&r.other)) &&
+               (is_unspecified(&r.other) || address_is_leg(&r.other)) &&
                is_unspecified(&r.local) && is_unspecified(&r.remote);
     case REQUEST_STATUS:
     case REQUEST_LIST:
@@ -143,21 +166,6 @@ bool answer_valid(const void *bytes, size_t len, enum request_kind kind)
     memcpy(&a, bytes, sizeof a);
     return a.magic == PROTOCOL_MAGIC && a.version == PROTOCOL_VERSION && a.kind == kind &&
            a.error >= 0 && a.error < 4096 && memchr(a.text, '\0', sizeof a.text) != NULL;
-}
-
-/* The IPv4 address in host order, where the name has one. */
-static bool take_v4(const union address *name, uint32_t *host)
-{
-    if (name->any.sa_family == AF_INET) {
-        *host = ntohl(name->in.sin_addr.s_addr);
-        return true;
-    }
-    if (name->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&name->in6.sin6_addr)) {
-        memcpy(host, &name->in6.sin6_addr.s6_addr[12], sizeof *host);
-        *host = ntohl(*host);
-        return true;
-    }
-    return false;
 }
 
 bool address_is_leg(const union address *name)

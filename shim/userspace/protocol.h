@@ -80,7 +80,7 @@ struct request {
     uint32_t magic;
     uint16_t version;
     uint16_t kind;
-    union address leg;    /* the program's end of the leg */
+    union address leg;    /* the program's end of the leg, an IPv4 name */
     union address other;  /* NAMES: the leg's other end; unspecified: a connect's outcome */
     union address local;  /* LISTEN, CONNECT: what the program bound; unspecified: see the leg */
     union address remote; /* CONNECT: where the program wants to go */
