@@ -99,8 +99,11 @@ enum link link_settle(int fd)
 
     if (fd_kind(fd) == FD_OPEN)
         return LINK_UP;
-    if (fd_kind(fd) == FD_IDLE)
+    if (fd_kind(fd) == FD_IDLE) {
+        if (fd_is_unshared(fd))
+            return LINK_NONE;
         look_beyond(fd);
+    }
     if (sctp_get(fd, SCTP_STATUS, &status, sizeof status) == 0) {
         connected(fd, &status);
         return LINK_UP;

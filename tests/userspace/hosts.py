@@ -96,9 +96,9 @@ class Host:
         self.brokers.append(process)
         return process
 
-    def status(self):
+    def status(self, how="--status"):
         """What the running broker says; None when there is none."""
-        done = subprocess.run([*self.entry, self.program, "--status"],
+        done = subprocess.run([*self.entry, self.program, how],
                               capture_output=True, text=True, timeout=LIMIT, check=False,
                               env=self.environment)
         return done.stdout if done.returncode == 0 else None

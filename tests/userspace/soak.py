@@ -132,7 +132,7 @@ class Soak:
                 until(lambda: re.search(r": 0 associations, 0 legs, 1 listening",
                                         host.status() or ""), "it is quiet", 60)
             except AssertionError:
-                self.trouble.append(f"{address}: left after {when}: {host.status()}")
+                self.trouble.append(f"{address}: left after {when}: {host.status('--list')}")
 
     def state(self, before=None):
         """Of each host's broker: the process, its memory, its descriptors."""
