@@ -22,6 +22,7 @@ import libc
 
 BEHAVIOURS = {}
 LOCAL = "127.0.0.1"
+IPPROTO_SCTP = 132
 SIOCOUTQ, SIOCOUTQNSD, FIONREAD, FIONBIO = 0x5411, 0x894B, 0x541B, 0x5421
 POLL_BITS = [("IN", 1), ("PRI", 2), ("OUT", 4), ("ERR", 8), ("HUP", 16), ("NVAL", 32),
              ("RDHUP", 0x2000)]
@@ -101,38 +102,24 @@ class Trace:
         return result
 
     def prove(self, *socks):
-        """Look up in /proc which protocol the connected or listening SOCKS really speak."""
+        """Ask the kernel which protocol the connected or listening SOCKS really speak."""
         for sock in socks:
-            fd = sock if isinstance(sock, int) else sock.fileno()
-            for _ in range(5):               # a listing can miss one entry while others go away
-                protocol = protocol_of(fd)
-                if protocol != "none":
-                    break
-            self._emit({"proof": protocol})
+            self._emit({"proof": protocol_of(sock if isinstance(sock, int) else sock.fileno())})
 
 
 def is_leg(name):
-    """Whether NAME, as /proc/net/tcp has it, is a leg's of a broker (127.83.0.0/16, 127.84.0.0/16)."""
-    return name.partition(":")[0].endswith(("537F", "547F"))
+    """Whether NAME, a sockaddr, is a leg's of a broker (127.83.0.0/16, 127.84.0.0/16)."""
+    return (name[20:22] if name[0] == socket.AF_INET6 else name[4:6]) in (b"\x7f\x53", b"\x7f\x54")
 
 
 def protocol_of(fd):
-    """tcp, sctp, leg or none: where the kernel lists the socket behind FD (no socket call is made)."""
-    inode = os.stat(f"/proc/self/fd/{fd}").st_ino
-    for protocol, column, paths in (
-            ("tcp", 9, ("/proc/net/tcp", "/proc/net/tcp6")),
-            ("sctp", 7, ("/proc/net/sctp/eps",)), ("sctp", 10, ("/proc/net/sctp/assocs",))):
-        for path in paths:
-            try:
-                with open(path, encoding="ascii") as table:
-                    lines = table.read().splitlines()[1:]
-            except FileNotFoundError:
-                continue
-            for line in lines:
-                words = line.split()
-                if len(words) > column and words[column] == str(inode):
-                    return "leg" if protocol == "tcp" and is_leg(words[1]) else protocol
-    return "none"
+    """tcp, sctp or leg: what the kernel knows of the socket FD.
+
+    Not where /proc/net lists it: such a list may miss some while others come and go.
+    """
+    if libc.kernels_protocol(fd) == IPPROTO_SCTP:
+        return "sctp"
+    return "leg" if is_leg(libc.kernels_name(fd)) else "tcp"
 
 
 # --- sockets -------------------------------------------------------------------------------------

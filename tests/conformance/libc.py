@@ -13,6 +13,7 @@ import socket
 import struct
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+ITSELF = ctypes.CDLL("libc.so.6")       # its own functions, whatever is preloaded
 
 c_int, c_size, c_long, c_void = ctypes.c_int, ctypes.c_size_t, ctypes.c_long, ctypes.c_void_p
 BAD = 16                      # an address in the page that is never mapped
@@ -142,6 +143,21 @@ def syscall(name, *args):
     ctypes.set_errno(0)
     result = function(c_long(sysnum(name)), *[c_long(arg) for arg in args])
     return result if result >= 0 else errno_name(ctypes.get_errno())
+
+
+def kernels_protocol(fd):
+    """The protocol of the socket FD, past every preloaded library."""
+    value, size = c_int(), ctypes.c_uint32(4)
+    assert ITSELF.getsockopt(fd, socket.SOL_SOCKET, socket.SO_PROTOCOL, ctypes.byref(value),
+                             ctypes.byref(size)) == 0
+    return value.value
+
+
+def kernels_name(fd):
+    """The sockaddr that the socket FD has, past every preloaded library."""
+    name, size = ctypes.create_string_buffer(28), ctypes.c_uint32(28)
+    assert ITSELF.getsockname(fd, name, ctypes.byref(size)) == 0
+    return name.raw
 
 
 def sockaddr(host, port, family=None):

