@@ -10,7 +10,8 @@ import threading
 
 ETH_P_ALL, IPPROTO_SCTP = 3, 132
 MATCH = "protocol ip u32 match ip protocol 132 0xff"
-INIT_ACK = "match u8 2 0xff at 32"       # the first chunk's type, after 20 and 12 bytes of headers
+FIRST_CHUNK = "match u8 {} 0xff at 32"   # its type, after 20 and 12 bytes of headers
+INIT_ACK, SHUTDOWN_ACK = FIRST_CHUNK.format(2), FIRST_CHUNK.format(8)
 # Name: what more to match, the ICMP code of the answer (RFC 792), the reason that comes of it.
 FILTERS = {
     "drop": ("", None, "timeout"),
