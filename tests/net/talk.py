@@ -3,14 +3,16 @@
 
     talk.py serve HOST PORT                  echoes what clients ask; for senders answers a SHA-256
     talk.py ask HOST PORT SECONDS            50 requests a second, each waits for its reply
-    talk.py send HOST PORT MEGABYTES         a transfer of at least 4 seconds
+    talk.py send HOST PORT MEGABYTES         a transfer of at least so much, 16 MB a second at most
 
 One line of JSON for each thing that happened. HOST may be several with commas between: the first is
-connected to, from the second if there is one.
+connected to, from the second if there is one. Clients go on until they are told to end, by a line on
+stdin or its end: then they ask for SECONDS more, or send at least a quarter of MEGABYTES.
 """
 
 import hashlib
 import json
+import select
 import socket
 import sys
 import threading
@@ -19,7 +21,8 @@ import time
 PACE = 0.02
 REQUEST = 64
 MEGABYTE = 1 << 20
-LEAST_SECONDS = 4
+MEGABYTE_PACE = 1 / 16
+TRANSFER = b"TRANSFER"                                      # and then bytes, up to their end
 
 
 def say(**what):
@@ -42,15 +45,16 @@ def exactly(sock, count):
     return b"".join(parts)
 
 
-def digest(sock, count):
-    """Read COUNT bytes and hash them."""
+def told():
+    """Whether the time has come to end."""
+    return bool(select.select([sys.stdin], [], [], 0)[0])
+
+
+def digest(sock):
+    """Read all that comes and hash it."""
     checksum = hashlib.sha256()
-    while count:
-        part = sock.recv(min(count, MEGABYTE))
-        if not part:
-            raise EOFError(f"{count} bytes are missing")
+    while part := sock.recv(MEGABYTE):
         checksum.update(part)
-        count -= len(part)
     return checksum.digest()
 
 
@@ -61,8 +65,10 @@ def attend(sock):
         while head := exactly(sock, 8):
             if head == b"REQUEST!":
                 sock.sendall(head + exactly(sock, REQUEST - 8))
+            elif head == TRANSFER:
+                sock.sendall(digest(sock))
             else:
-                sock.sendall(digest(sock, int.from_bytes(head, "big")))
+                raise EOFError(f"{head!r} is the end")
         say(closed=True, peer=sock.getpeername()[0])
     except (OSError, EOFError) as error:
         say(failed=repr(error))
@@ -94,10 +100,12 @@ def connect(hosts, port):
 
 def ask(sock, seconds):
     """Requests at a steady pace; how long the slowest reply took, and when it came."""
-    start = time.monotonic()
+    start, end = time.monotonic(), None
     worst, over, count = 0, 0, 0
-    while (due := start + count * PACE) < start + seconds:
-        time.sleep(max(0, due - time.monotonic()))
+    while end is None or time.monotonic() < end:
+        if end is None and told():
+            end = time.monotonic() + seconds
+        time.sleep(max(0, start + count * PACE - time.monotonic()))
         request = b"REQUEST!" + count.to_bytes(8, "big") + bytes(REQUEST - 16)
         began = time.monotonic()
         sock.sendall(request)
@@ -113,17 +121,21 @@ def ask(sock, seconds):
 def send(sock, megabytes):
     """Announces the first quarter; the answer must be the hash of what was sent."""
     checksum = hashlib.sha256()
-    start = time.monotonic()
-    sock.sendall((megabytes * MEGABYTE).to_bytes(8, "big"))
-    for number in range(megabytes):
+    start, end, number, quarter = time.monotonic(), None, 0, megabytes // 4
+    sock.sendall(TRANSFER)
+    while end is None or number < end:
+        if end is None and told():
+            end = max(megabytes, number + quarter)
         block = hashlib.sha256(number.to_bytes(8, "big")).digest() * (MEGABYTE // 32)
         checksum.update(block)
         sock.sendall(block)
-        if number == megabytes // 4:
+        if number == quarter:
             say(quarter=True)
-        time.sleep(max(0, start + number * LEAST_SECONDS / megabytes - time.monotonic()))
+        number += 1
+        time.sleep(max(0, start + number * MEGABYTE_PACE - time.monotonic()))
+    sock.shutdown(socket.SHUT_WR)
     answer = exactly(sock, 32)
-    say(sent=megabytes, same=answer == checksum.digest(), seconds=time.monotonic() - start)
+    say(sent=number, same=answer == checksum.digest(), seconds=time.monotonic() - start)
 
 
 def main(what, host, port, *arguments):

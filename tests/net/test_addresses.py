@@ -40,15 +40,15 @@ def test_listener_without_an_address(hosts):
 def test_listener_is_reached(hosts):
     """At each address of the list, over loopback, and not at others; the client learns them all."""
     hosts.serve(LOCAL_ADDRS="10.2.0.2")
-    client = hosts.talk(hosts.client, "ask", "10.2.0.2", 7000, 1)
+    client = hosts.talk(hosts.client, "ask", "10.2.0.2", 7000, 0)
     assert client.next("connected")["peer"] == "10.2.0.2"
     assert hosts.associations(hosts.client)[0][1] == ["10.2.0.2"]
-    client.next("asked")
+    client.finish("asked")
     assert "failed" in hosts.talk(hosts.client, "ask", "10.1.0.2", 7000, 0).next("failed")
     for address in ("127.0.0.1", "127.0.1.1"):
         home = hosts.talk(hosts.server, "ask", address, 7000, 0)
         assert home.next("connected")["peer"] == address
-        home.next("asked")
+        home.finish("asked")
 
 
 def test_listener_with_an_address(hosts):
@@ -144,10 +144,10 @@ def test_connector(hosts):
     for own, wanted, advertised in (("", "if:c1", {"10.1.0.1"}),
                                     ("", "10.2.0.1,10.1.0.1", {"10.1.0.1", "10.2.0.1"}),
                                     (",10.1.0.1", "if:c2", {"10.1.0.1", "10.2.0.1"})):
-        client = hosts.talk(hosts.client, "ask", f"10.1.0.2{own}", 7000, 1, LOCAL_ADDRS=wanted)
+        client = hosts.talk(hosts.client, "ask", f"10.1.0.2{own}", 7000, 0, LOCAL_ADDRS=wanted)
         assert client.next("connected")["own"] == "10.1.0.1"
         assert set(hosts.associations(hosts.server)[0][1]) == advertised, (own, wanted)
-        client.next("asked")
+        client.finish("asked")
     home = hosts.talk(hosts.server, "ask", "127.0.0.1", 7000, 0, LOCAL_ADDRS="if:s1")
     assert home.next("connected")["own"] == "127.0.0.1"
 
@@ -201,13 +201,13 @@ def test_ipv6_and_mixed(hosts):
     assert hosts.bound(hosts.server, 7000) == {
         SIX.format("fd00:0001", 2), SIX.format("0000:0000", 1), "198.51.100.2", "10.2.0.2",
         "127.0.0.1"}
-    six = hosts.talk(hosts.client, "ask", "fd00:1::2", 7000, 1,
+    six = hosts.talk(hosts.client, "ask", "fd00:1::2", 7000, 0,
                      LOCAL_ADDRS="fd00:1::1,10.2.0.1,198.51.100.1")
     assert six.next("connected")["own"] == "fd00:1::1"
     assert hosts.associations(hosts.server)[0] == (
         [SIX.format("fd00:0001", 2), "198.51.100.2"], [SIX.format("fd00:0001", 1), "198.51.100.1"])
     hosts.wait_for_paths(hosts.client, SIX.format("fd00:0001", 2), "198.51.100.2")
-    six.next("asked")
+    six.finish("asked")
     assert server.next("accepted") == {"accepted": "fd00:1::1", "own": "fd00:1::2"}
     assert server.wait_for("closed")
     four = hosts.talk(hosts.client, "ask", "10.2.0.2", 7000, 0)
@@ -221,10 +221,10 @@ def test_ipv6_peer_with_an_ipv4_address(hosts, fast):
         run(f"ip -n {host} addr add 198.51.100.{address}/24 dev {end}")
     hosts.serve("::", **fast)
     hosts.black_hole(1)
-    client = hosts.talk(hosts.client, "ask", "fd00:1::2", 7000, 1, **fast,
+    client = hosts.talk(hosts.client, "ask", "fd00:1::2", 7000, 0, **fast,
                         PEER_ADDRS="fd00:1::2=198.51.100.2")
     assert client.next("connected")["peer"] == "fd00:1::2"
-    assert client.next("asked")["peer"] == "fd00:1::2"
+    assert client.finish("asked")["peer"] == "fd00:1::2"
 
 
 def test_peer_with_further_addresses(hosts, fast):
@@ -234,18 +234,24 @@ def test_peer_with_further_addresses(hosts, fast):
     client = hosts.talk(hosts.client, "ask", "10.1.0.2", 7000, 0, **ways)
     assert client.next("connected")["peer"] == "10.1.0.2"
     assert server.next("accepted")["own"] == "10.1.0.2"
+    client.finish("asked")
     server.next("closed")
     hosts.black_hole(1)
-    client = hosts.talk(hosts.client, "ask", "10.1.0.2", 7000, 1, **ways)
-    said = client.next("connected")
-    assert said["peer"] == "10.1.0.2"
-    assert 0.15 < said["connected"] < 0.9, said
-    assert server.next("accepted")["own"] == "10.2.0.2"
-    assert client.next("asked")["peer"] == "10.1.0.2"
+    took = []
+    while len(took) < 3 and min(took, default=1) >= 0.9:     # a busy machine gets more tries
+        client = hosts.talk(hosts.client, "ask", "10.1.0.2", 7000, 0, **ways)
+        said = client.next("connected")
+        assert said["peer"] == "10.1.0.2"
+        assert server.next("accepted")["own"] == "10.2.0.2"
+        assert client.finish("asked")["peer"] == "10.1.0.2"
+        server.next("closed")
+        took.append(said["connected"])
+    assert 0.15 < min(took) < 0.9, took
     hosts.heal(1)
     hosts.down(hosts.client, 1)                              # no route: not even a timeout
+    ways.update(RTO_INITIAL=5000, RTO_MAX=5000, INIT_TIMEOUT=5000)
     said = hosts.talk(hosts.client, "ask", "10.1.0.2", 7000, 0, **ways).next("connected")
-    assert said["peer"] == "10.1.0.2" and said["connected"] < 0.15, said
+    assert said["peer"] == "10.1.0.2" and said["connected"] < 4, said
 
 
 NONBLOCKING = """
@@ -254,7 +260,7 @@ s.setblocking(False)
 say(begun=s.connect_ex(("10.1.0.2", 7000)), again=s.connect_ex(("10.1.0.2", 7000)))
 poll = select.poll()
 poll.register(s, select.POLLOUT)
-say(poll=[bits for _, bits in poll.poll(5000)])
+say(poll=[bits for _, bits in poll.poll(30000)])
 say(error=s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), result=s.connect_ex(("10.1.0.2", 7000)),
     peer=s.getpeername()[0])
 time.sleep(0.3)
@@ -312,10 +318,10 @@ except Interrupted:
 say(given_up=connect(socket.socket()))
 """, **fast, INIT_ATTEMPTS=3, PEER_ADDRS="10.1.0.2=10.2.0.2")
     error, seconds = program.next("timeout")["timeout"]
-    assert (error, 0.4 <= seconds < 0.9) == (115, True)
+    assert (error, 0.4 <= seconds < 5) == (115, True)
     assert program.next("interrupted")
     error, seconds = program.next("given_up")["given_up"]
-    assert error == 110 and 0.9 < seconds < 8, (error, seconds)
+    assert error == 110 and 0.9 < seconds < 30, (error, seconds)
 
 
 def test_addresses_of_a_name(hosts, fast, tmp_path):
@@ -428,5 +434,10 @@ def test_by_rule(hosts, tmp_path):
     hosts.serve(CONFIG=rules)
     assert hosts.bound(hosts.server, 7000) == {"10.2.0.2", "127.0.0.1"}
     hosts.black_hole(1)
-    said = hosts.talk(hosts.client, "ask", "10.1.0.2", 7000, 0, CONFIG=rules).next("connected")
-    assert said["peer"] == "10.1.0.2" and said["connected"] < 0.9, said
+    took = []
+    while len(took) < 3 and min(took, default=1) >= 0.9:     # a busy machine gets more tries
+        client = hosts.talk(hosts.client, "ask", "10.1.0.2", 7000, 0, CONFIG=rules)
+        said = client.next("connected")
+        assert said["peer"] == "10.1.0.2"
+        took.append(said["connected"])
+    assert min(took) < 0.9, took

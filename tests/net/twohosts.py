@@ -12,6 +12,7 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -59,29 +60,36 @@ class Program:
     """A program on one of the hosts that says lines of JSON."""
 
     def __init__(self, command, environment):
+        self._errors = tempfile.TemporaryFile("a+")           # always written at its end
         self._process = subprocess.Popen(command, env=environment, text=True,
-                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                         stderr=subprocess.PIPE)
+                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=self._errors)
         self._lines = queue.Queue()
-        self.errors = []
         threading.Thread(target=self._read, daemon=True).start()
-        threading.Thread(target=self._listen, daemon=True).start()
 
     def _read(self):
         for line in self._process.stdout:
             self._lines.put(json.loads(line))
         self._lines.put(None)
 
-    def _listen(self):
-        self.errors.extend(self._process.stderr)
+    @property
+    def errors(self):
+        """The lines on its standard error so far."""
+        self._errors.seek(0)
+        return self._errors.readlines()
 
-    def next(self, key, timeout=30):
+    def finish(self, key, timeout=60):
+        """Tell it to come to its end; the next line, which must have KEY."""
+        self._process.stdin.close()
+        return self.next(key, timeout)
+
+    def next(self, key, timeout=60):
         """The next line, which must have KEY."""
         line = self._lines.get(timeout=timeout)
         assert line and key in line, f"{key} expected, not {line}; {self.errors}"
         return line
 
-    def wait_for(self, key, timeout=30):
+    def wait_for(self, key, timeout=60):
         """The next line that has KEY; there must be none of failure before it."""
         while True:
             line = self._lines.get(timeout=timeout)
@@ -100,8 +108,10 @@ class Program:
 
     def stop(self):
         """End it."""
+        self._process.stdin.close()
         self._process.kill()
         self._process.wait()
+        self._errors.close()
 
 
 class Network:
@@ -109,6 +119,11 @@ class Network:
 
     def __init__(self, hosts=("client", "server"), letters="cs", six=True):
         self._hosts, self._letters = [f"{host}-{os.getpid()}" for host in hosts], letters
+        self._six = six
+        self._make()
+
+    def _make(self):
+        letters = self._letters
         os.makedirs("/run/netns", exist_ok=True)
         one, other = self._hosts
         run("ip -batch -", "\n".join(
@@ -118,12 +133,12 @@ class Network:
         for number, host in enumerate(self._hosts, 1):
             run(f"ip -n {host} -batch -", "\n".join(
                 ["link set lo up"] +
-                [line for link in (1, 2) for line in self._link(link, number, six)]))
+                [line for link in (1, 2) for line in self._link(link, number)]))
 
-    def _link(self, link, number, six):
+    def _link(self, link, number):
         end = f"{self._letters[number - 1]}{link}"
         addresses = [f"10.{link}.0.{number}/24 dev {end}"]
-        if six:
+        if self._six:
             addresses.append(f"fd00:{link}::{number}/64 dev {end} nodad")
         return [f"addr add {address}" for address in addresses] + [f"link set {end} up"]
 
@@ -157,6 +172,12 @@ class Hosts(Network):
             program.stop()
         super().remove()
 
+    def renew(self):
+        """Hosts, links and programs as at the beginning: no programs."""
+        self.remove()
+        self._programs.clear()
+        self._make()
+
     def command(self, host, *words, **options):
         """A command of any kind on HOST under the shim, as Program; options are the shim's."""
         environment = {**self._environment,
@@ -167,11 +188,11 @@ class Hosts(Network):
 
     def talk(self, host, *words, **options):
         """talk.py on HOST."""
-        return self.command(host, sys.executable, TALK, *words, **options)
+        return self.command(host, sys.executable, "-S", TALK, *words, **options)
 
     def python(self, host, code, **options):
         """A few lines of Python on HOST, which have `say` and the usual modules."""
-        return self.command(host, sys.executable, "-c", PRELUDE + code, **options)
+        return self.command(host, sys.executable, "-S", "-c", PRELUDE + code, **options)
 
     def serve(self, address="0.0.0.0", port=7000, **options):
         """The server, once it listens."""
@@ -220,7 +241,7 @@ class Hosts(Network):
         """State of each peer address on HOST (with one association)."""
         return {row.split()[0]: int(row.split()[7]) for row in self._proc(host, "remaddr")}
 
-    def wait_for_paths(self, host, *addresses, state=ACTIVE, seconds=10):
+    def wait_for_paths(self, host, *addresses, state=ACTIVE, seconds=30):
         """Until the kernel of HOST counts these addresses as being so."""
         deadline = time.monotonic() + seconds
         while any(self.paths(host).get(address) != state for address in addresses):
