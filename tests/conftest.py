@@ -60,14 +60,21 @@ def launcher():
     return built("scripts/sctpshim")
 
 
-@pytest.fixture
-def shim_env(tmp_path):
-    """This environment without any of the shim's settings, the user's own file included."""
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith("SCTPSHIM_") and name != "LD_PRELOAD"}
-    environment["HOME"] = str(tmp_path)
-    environment["XDG_CONFIG_HOME"] = str(tmp_path / "config")
+@pytest.fixture(scope="session")
+def env_in():
+    """A function: this environment without any of the shim's settings, the user's own file included,
+    for a home directory."""
+    def environment(home):
+        return {**{name: value for name, value in os.environ.items()
+                   if not name.startswith("SCTPSHIM_") and name != "LD_PRELOAD"},
+                "HOME": str(home), "XDG_CONFIG_HOME": str(home / "config")}
     return environment
+
+
+@pytest.fixture
+def shim_env(env_in, tmp_path):
+    """That of the test's own directory."""
+    return env_in(tmp_path)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from hosts import PEER
+from hosts import PEER, Host, link
 
 
 def sctp_missing():
@@ -23,6 +23,7 @@ def sctp_missing():
 
 pytestmark = pytest.mark.skipif(sctp_missing(), reason="this kernel has no SCTP")
 SIZE = 4 << 20
+RAW = int(socket.SOCK_RAW)
 
 
 def encapsulating(kernel):
@@ -35,65 +36,69 @@ def encapsulating(kernel):
 def bare(kernel, userspace):
     """Without UDP the checksums have to be there, which a virtual line leaves out.
 
-    The other host's kernel has SCTP as well, here, and answers what is not for it: what does not
-    have the code point of the broker's packets is not let out.
+    The other host's kernel has SCTP as well, here, and answers what is not for it: only what comes
+    from raw sockets, as the broker's are, is let out.
     """
     kernel.plain("ethtool", "-K", "wire", "tx-checksum-sctp", "off", "gso", "off",
                  "tx-sctp-segmentation", "off")
-    userspace.environment.update(SCTPSHIM_UDP_ENCAPS="raw", SCTPSHIM_DSCP="46")
+    userspace.environment["SCTPSHIM_UDP_ENCAPS"] = "raw"
     userspace.plain("tc", "qdisc", "add", "dev", "wire", "root", "handle", "1:", "prio")
-    for order, words in (("1", "match ip dsfield 0xb8 0xfc flowid 1:1"), ("2", "action drop")):
-        userspace.plain("tc", "filter", "add", "dev", "wire", "parent", "1:", "protocol", "ip", "prio",
-                        order, "u32", "match", "ip", "protocol", "132", "0xff", *words.split())
+    userspace.plain("tc", "filter", "add", "dev", "wire", "parent", "1:", "protocol", "ip", "basic",
+                    "match", f"cmp(u8 at 9 layer network eq 132) and not meta(sk_type eq {RAW})",
+                    "action", "drop")
 
 
-@pytest.fixture(params=["userspace", "kernel",
-                        pytest.param("userspace raw", marks=pytest.mark.long),
-                        pytest.param("kernel raw", marks=pytest.mark.long)])
-def ends(two, request):
-    """(client, server), the server's plane as the parameter says, the client's the other one."""
-    kernel, userspace = two
+@pytest.fixture(scope="module", params=["userspace", "kernel", "userspace raw", "kernel raw"])
+def ends(request, top, env_in, tmp_path_factory):
+    """(client, server, its address), the server's plane as the parameter says, the client's the
+    other one."""
+    home = tmp_path_factory.mktemp("ends")
+    environment = env_in(home)
+    kernel = Host(home / "kernel", top, environment)
     kernel.environment["SCTPSHIM_STACK"] = "kernel"
+    userspace = Host(home / "userspace", top, environment, kernel)
+    link(kernel, userspace)
     if "raw" in request.param:
         bare(kernel, userspace)
     else:
         encapsulating(kernel)
-    return (kernel, userspace) if "userspace" in request.param else (userspace, kernel)
+    if "userspace" in request.param:
+        yield kernel, userspace, "10.0.0.2"
+    else:
+        yield userspace, kernel, "10.0.0.1"
+    userspace.end()
+    kernel.end()
 
 
-def address_of(host, two):
-    return f"10.0.0.{two.index(host) + 1}"
-
-
-def test_names_data_and_half_close(ends, two):
-    client, server = ends
+def test_names_data_and_half_close(ends):
+    client, server, address = ends
     process = server.peer("echo", "0.0.0.0")
     port = process.stdout.readline().split()[1]
-    done = client.run(sys.executable, PEER, "names", address_of(server, two), port)
+    done = client.run(sys.executable, PEER, "names", address, port)
     assert done.stdout.splitlines()[1:] == ["got hello", "end b''"], done.stderr
 
 
-def test_bulk_both_ways(ends, two):
-    client, server = ends
+def test_bulk_both_ways(ends):
+    client, server, address = ends
     process = server.peer("echo", "0.0.0.0")
     port = process.stdout.readline().split()[1]
-    done = client.run(sys.executable, PEER, "bulk", address_of(server, two), port, SIZE)
+    done = client.run(sys.executable, PEER, "bulk", address, port, SIZE)
     sent, received, count, _ = done.stdout.split()
     assert int(count) == SIZE
     assert sent == received
 
 
-def test_refused(ends, two):
-    client, server = ends
+def test_refused(ends):
+    client, server, address = ends
     server.peer("echo", "0.0.0.0").stdout.readline()
-    done = client.run(sys.executable, PEER, "connect", address_of(server, two), 9)
+    done = client.run(sys.executable, PEER, "connect", address, 9)
     assert done.stdout.startswith("ConnectionRefusedError")
 
 
-def test_reset(ends, two):
-    client, server = ends
+def test_reset(ends):
+    client, server, address = ends
     process = server.peer("watch", "0.0.0.0")
     port = process.stdout.readline().split()[1]
-    done = client.run(sys.executable, PEER, "abort", address_of(server, two), port)
+    done = client.run(sys.executable, PEER, "abort", address, port)
     assert done.stdout == "got x\n"
     assert process.stdout.readline() == "ConnectionResetError\n"
