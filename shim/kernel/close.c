@@ -381,6 +381,7 @@ void kernel_closing(int fd)
 
     if (fd_sealed() || !fd_was_ours(fd))
         return;
+    link_look_up(fd); /* a connect that came up unnoticed */
     if (fd_kind(fd) == FD_OPEN)
         closing_open(fd);
     else if (fd_kind(fd) == FD_LISTENING)

@@ -91,6 +91,15 @@ static void look_beyond(int fd)
     fd_set_kind(fd, kind);
 }
 
+/*
+ * Up, or up and down again between two calls, by an end or by a reset, which stays for who asks:
+ * only a connection has a queue, where the peer's announcement lies.
+ */
+static bool has_come_up(short ready)
+{
+    return ready && (!(ready & POLLERR) || ready & POLLIN);
+}
+
 enum link link_settle(int fd)
 {
     struct sctp_status status;
@@ -113,8 +122,7 @@ enum link link_settle(int fd)
     ready = ready_now(fd, POLLIN | POLLOUT);
     if (!ready)
         return LINK_PENDING;
-    /* Up and down again between two calls, by an end or by a reset, which stays for who asks. */
-    if (!(ready & POLLERR) || ready & POLLIN) {
+    if (has_come_up(ready)) {
         came_up(fd);
         fd_set_kind(fd, FD_OPEN);
         return LINK_UP;
@@ -145,14 +153,9 @@ enum link link_look(int fd)
 
 void link_look_up(int fd)
 {
-    short ready;
-
     if (fd_kind(fd) == FD_IDLE)
         (void)link_look(fd); /* another process may have made something of it */
-    if (fd_kind(fd) != FD_CONNECTING)
-        return;
-    ready = ready_now(fd, POLLIN | POLLOUT);
-    if (ready && !(ready & POLLERR))
+    if (fd_kind(fd) == FD_CONNECTING && has_come_up(ready_now(fd, POLLIN | POLLOUT)))
         (void)link_look(fd);
 }
 

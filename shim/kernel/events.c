@@ -27,9 +27,36 @@ void events_connecting(int fd)
     subscribe(fd, true, false);
 }
 
+/*
+ * Looking for the next message takes the error of a reset that comes after the last one. So the
+ * kernel is asked to look only where a notification of the reset lies before it.
+ */
+static void tell_followers(int fd, int on)
+{
+    sctp_set(fd, SCTP_RECVNXTINFO, &on, sizeof on);
+}
+
+static void follow(int fd, bool on)
+{
+    tell_followers(fd, on);
+    fd_info(fd)->followers = on ? FOLLOWERS_TOLD : FOLLOWERS_UNTOLD;
+}
+
+/* Of a socket from elsewhere only the kernel knows. */
+bool events_follow(int fd)
+{
+    struct fd_info *info = fd_info(fd);
+
+    if (info->followers == FOLLOWERS_UNKNOWN)
+        info->followers = int_option(fd, IPPROTO_SCTP, SCTP_RECVNXTINFO, 0) ? FOLLOWERS_TOLD
+                                                                            : FOLLOWERS_UNTOLD;
+    return info->followers == FOLLOWERS_TOLD;
+}
+
 void events_listening(int fd)
 {
     subscribe(fd, true, true);
+    follow(fd, true);
 }
 
 void events_failed(int fd)
@@ -49,13 +76,8 @@ void events_connected(int fd)
 {
     head_settle(fd);
     subscribe(fd, true, true);
-}
-
-/* Looking for the next message takes the error that comes after the last one. */
-static void tell_followers(int fd, int on)
-{
-    if (fd_info(fd)->followers != FOLLOWERS_UNTOLD)
-        sctp_set(fd, SCTP_RECVNXTINFO, &on, sizeof on);
+    if (!(ready_now(fd, 0) & POLLERR)) /* else it may have come before */
+        follow(fd, true);
 }
 
 void kernel_quiet(int fd)
@@ -67,8 +89,7 @@ void kernel_quiet(int fd)
         if (state_get(fd) & STATE_FIN_DUE)
             libc.shutdown(fd, SHUT_WR); /* nobody would hear when it is due */
         subscribe(fd, false, false);
-        tell_followers(fd, 0);
-        fd_info(fd)->followers = FOLLOWERS_UNTOLD;
+        follow(fd, false);
     }
     errno = saved;
 }
@@ -198,13 +219,13 @@ void fin_seen(int fd)
 /* Reads the message at the head, and leaves the error of a reset to who asks for it. */
 static ssize_t read_head(int fd, struct msghdr *msg)
 {
-    bool failed = ready_now(fd, 0) & POLLERR;
+    bool takes_error = ready_now(fd, 0) & POLLERR && events_follow(fd);
     ssize_t n;
 
-    if (failed)
+    if (takes_error)
         tell_followers(fd, 0);
     n = libc.recvmsg(fd, msg, MSG_DONTWAIT);
-    if (failed)
+    if (takes_error)
         tell_followers(fd, 1);
     return n;
 }

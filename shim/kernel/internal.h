@@ -83,6 +83,8 @@ void events_listening(int fd);
 void events_connected(int fd);
 /* The attempt is over: it is no connecting socket any more. */
 void events_failed(int fd);
+/* Does the kernel say with each message whether another one follows (SCTP_RECVNXTINFO)? */
+bool events_follow(int fd);
 /* Do they say that a connect was begun, and that no process has seen its end yet? */
 bool events_unsettled(int fd);
 /*

@@ -120,8 +120,6 @@ void params_apply(int fd, const struct options *o)
     apply_buffers(fd, o);
     params_socket(&to, o);
     plane_warn(PLANE_DIRECT, o);
-    set(fd, SCTP_RECVNXTINFO, "who follows a message", &(int){1}, sizeof(int));
-    fd_info(fd)->followers = FOLLOWERS_TOLD;
     check_encapsulation(o);
     errno = saved;
 }

@@ -120,23 +120,12 @@ struct told {
     union rcvinfo_control control; /* receive information, timestamps */
 };
 
-/* Was the kernel asked to say what follows? Of a socket from elsewhere only it knows. */
-static bool follower_is_told(int fd)
-{
-    struct fd_info *info = fd_info(fd);
-
-    if (info->followers == FOLLOWERS_UNKNOWN)
-        info->followers = int_option(fd, IPPROTO_SCTP, SCTP_RECVNXTINFO, 0) ? FOLLOWERS_TOLD
-                                                                            : FOLLOWERS_UNTOLD;
-    return info->followers == FOLLOWERS_TOLD;
-}
-
 static bool is_last(int fd, struct msghdr *msg)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
         if (c->cmsg_level == IPPROTO_SCTP && c->cmsg_type == SCTP_NXTINFO)
             return false;
-    return follower_is_told(fd);
+    return events_follow(fd);
 }
 
 /* One message, or the rest of one, at the cursor. */

@@ -74,10 +74,12 @@ static int get_error(int fd, void *value, socklen_t *len)
 
         if (link_settle(fd) == LINK_FAILED)
             error = errno;
-        if (!fd_is_ours(fd))
+        kind = fd_kind(fd);
+        if (kind <= FD_FOREIGN)
             return libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, value, len);
         errno = saved;
-    } else if (!error) {
+    }
+    if (!error && kind != FD_CONNECTING) {
         bool hard = ready_now(fd, 0) & POLLERR;
 
         error = int_option(fd, SOL_SOCKET, SO_ERROR, 0);

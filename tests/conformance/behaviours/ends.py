@@ -160,6 +160,40 @@ def reset_after_end(t):
         t(name, told(client)[name]())
 
 
+@behaviour("ends.reset_unnoticed", "a non-blocking connect that came up and was reset before anybody "
+           "looked: what each call says")
+def reset_unnoticed(t):
+    for name in told(None):
+        lsock, client = listener(), tcp(blocking=False)
+        libc.connect(client.fileno(), lsock.getsockname())
+        time.sleep(0.05)
+        lsock.close()
+        time.sleep(0.05)
+        t(name, told(client)[name]())
+        t(name + " then", [libc.recv(client.fileno(), 10), so_error(client)])
+    lsock, client = listener(), tcp(blocking=False)
+    libc.connect(client.fileno(), lsock.getsockname())
+    server, _ = lsock.accept()
+    send_each(server, [b"data"])
+    reset_by(server)
+    time.sleep(0.05)
+    t("behind data", [libc.recv(client.fileno(), 10) for _ in range(3)])
+
+
+@behaviour("ends.closed_unnoticed", "a non-blocking connect that came up unnoticed, or in another "
+           "process, is closed: its peer, which had ended its direction, reads the end")
+def closed_unnoticed(t):
+    for name, connect in (("here", libc.connect),
+                          ("there", lambda *args: elsewhere(libc.connect, *args))):
+        lsock, client = listener(), tcp(blocking=False)
+        t(name, connect(client.fileno(), lsock.getsockname()))
+        server, _ = lsock.accept()
+        shut(server, WR)
+        time.sleep(0.02)
+        client.close()
+        t(name + " end", [pollfor(server, 16), libc.recv(server.fileno(), 10), so_error(server)])
+
+
 @behaviour("ends.reset_after_both", "a reset after both directions have ended tells nobody anything")
 def reset_after_both(t):
     for name in told(None):
