@@ -87,23 +87,23 @@ def sane(story, index, tcp, shim):
 
 
 def dropped_after_shutdown(story, index, end, tcp, shim):
-    """An end has shut down reading, and its peer has sent or ended something since."""
+    """An end has shut down reading, and its peer's bytes or end came later."""
     if end is None or not sane(story, index, tcp, shim):
         return False
     for one in (end, peer_of(end)):
         since = story.shut_at(one, "RD", index)
-        if since is not None and story.acted(peer_of(one), since, index):
+        if since is not None and story.comes_later(peer_of(one), since, index):
             return True
     return False
 
 
 def ended_for_good(story, index, end, tcp, shim):
-    """An end has shut down both directions, or closed, and one of the two has acted since."""
+    """An end has shut down both directions, and something of one of the two came later."""
     if end is None or not sane(story, index, tcp, shim):
         return False
     for one in (end, peer_of(end)):
         since = story.both_shut_at(one, index)
-        if since is not None and (story.acted(peer_of(one), since, index)
+        if since is not None and (story.comes_later(peer_of(one), since, index)
                                   or story.acted(one, since, index)):
             return True
     return False

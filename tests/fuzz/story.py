@@ -75,6 +75,11 @@ class Story:
             or step.verb in ("exit", "kill") or step.drops_listener)
                    for at, (step, _) in enumerate(self.before(index)))
 
+    def comes_later(self, end, since, index):
+        """Whether the end acted after step SINCE, or had more to send than the buffers took."""
+        return (self.acted(end, since, index)
+                or self.unread(peer_of(end), since) >= UNKNOWN)
+
     def closed(self, end, index):
         """Whether a descriptor of the end has gone, or the listener that it came from."""
         return any((step.verb in ("close", "dup2") and step.end == end) or step.drops_listener

@@ -62,6 +62,7 @@ PEEK = ("A recv c0 recv 9 PEEK", "A fionread c0", "A poll c0 IN+OUT 0")
 READ_SHUT = ("A shutdown c0 RD", "B send s0 write 5", "A recv c0 read 5", "A getopt c0 SO_ERROR",
              "A recv c1 read 5")
 BOTH_SHUT = ("A shutdown c0 RDWR", "B send s0 write 5", "A recv c0 read 5", "A poll c0 IN 0")
+UNDER_WAY = ("A send c0 sendmsg 8000000", "B shutdown s0 RDWR", "A poll c0 OUT 0")
 HALF_CLOSED = ("B send s0 write 5", "B shutdown s0 WR", "A poll c0 IN+RDHUP 0",
                "A recv c0 read 5", "A poll c0 IN+RDHUP 0")
 EPOLL = ("A epadd c0 IN+ET", "B close s0", "A epwait 0")
@@ -83,6 +84,8 @@ COMPARED = (
     (READ_SHUT[2:], "5 0 5", "0 0 5", 0),
     (BOTH_SHUT, "ok all ECONNRESET IN", "ok all 0 IN+HUP", None),
     (BOTH_SHUT, "ok all ECONNRESET IN", "ok all wrong_bytes IN", 2),
+    (UNDER_WAY, "part ok OUT+ERR+HUP", "part ok OUT", None),
+    (UNDER_WAY, "all ok -", "all ok OUT", 2),
     (BOTH_SHUT[1:], "all ECONNRESET IN", "all 0 IN", 1),
     (HALF_CLOSED, "all ok IN+RDHUP 5 IN+RDHUP", "all ok IN 5 IN+RDHUP", None),
     (HALF_CLOSED, "all ok IN+RDHUP 5 IN+RDHUP", "all ok IN 5 IN", 4),
