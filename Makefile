@@ -38,7 +38,8 @@ CONF_OBJ   := $(B)/shim/options.o $(B)/shim/values.o $(B)/shim/layer.o $(B)/shim
               $(B)/shim/params.o $(B)/shim/auth.o $(B)/shim/addrs.o $(B)/shim/planes.o $(B)/shim/log.o
 TOOL_OBJ   := $(CONF_OBJ) $(B)/shim/tool.o $(B)/shim/check.o $(B)/shim/reach.o $(B)/shim/offload.o \
               $(B)/shim/binary.o $(B)/shim/explain.o $(B)/shim/ledger.o \
-              $(B)/shim/userspace/rendezvous.o \
+              $(B)/shim/userspace/rendezvous.o $(B)/shim/userspace/protocol.o \
+              $(B)/shim/userspace/inquiry.o \
               $(patsubst %.c,$(B)/%.o,$(wildcard shim/status/*.c))
 
 # The userspace stack, where its static library is installed (libusrsctp-dev), unless USRSCTP=no.
@@ -50,7 +51,8 @@ STACK_SRC  := $(wildcard shim/broker/usrsctp_*.c shim/broker/packets*.c) \
               shim/broker/crc32c.c shim/broker/pool.c
 KERNEL_SRC := $(wildcard shim/broker/kernel_*.c)
 BROKER_SRC := $(filter-out $(STACK_SRC) $(KERNEL_SRC),$(wildcard shim/broker/*.c)) \
-              shim/userspace/protocol.c shim/userspace/rendezvous.c
+              shim/userspace/protocol.c shim/userspace/rendezvous.c \
+              shim/userspace/inquiry.c
 BROKER_OBJ := $(BROKER_SRC:%.c=$(B)/%.o) $(CONF_OBJ) $(B)/shim/raw.o $(B)/shim/retransmissions.o \
               $(B)/shim/kernel/host.o $(B)/shim/kernel/addresses.o
 STACK_OBJ  := $(STACK_SRC:%.c=$(B)/%.o)

@@ -10,11 +10,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "../log.h"
-#include "../userspace/protocol.h"
+#include "../userspace/inquiry.h"
 #include "../userspace/rendezvous.h"
 #include "control.h"
 
@@ -56,24 +55,6 @@ static int control_socket(int flags)
     return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
 }
 
-/* One question; false: nobody answers, and errno is EAGAIN where somebody may do later. */
-static bool ask(const struct request *request, struct answer *answer)
-{
-    int fd = control_socket(0), error;
-    struct timeval patience = {.tv_sec = 5};
-    ssize_t len = -1;
-
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (connect(fd, (struct sockaddr *)&where.socket, sizeof where.socket) == 0 &&
-        send(fd, request, sizeof *request, MSG_NOSIGNAL) == sizeof *request)
-        len = recv(fd, answer, sizeof *answer, MSG_TRUNC);
-    error = len < 0 ? errno : EPROTO;
-    close(fd);
-    errno = error;
-    return len >= 0 && answer_valid(answer, (size_t)len, request->kind);
-}
-
 /*
  * A full queue is a broker too, and so is one that takes its time. One that is being killed can be
  * connected to until its last descriptor is closed, but answers no more: it hangs up.
@@ -84,7 +65,7 @@ static bool somebody_listens(void)
     struct answer answer;
 
     request_begin(&request, REQUEST_STATUS);
-    return ask(&request, &answer) || errno == EAGAIN;
+    return inquire(&where, &request, &answer) || errno == EAGAIN;
 }
 
 /* At this name; -1 with errno. */
@@ -220,7 +201,7 @@ bool doors_show(void)
 
     request_begin(&request, REQUEST_STATUS);
     if (!rendezvous_find(&where, leg_network, environ) || !rendezvous_enter(&where, false) ||
-        !ask(&request, &answer)) {
+        !inquire(&where, &request, &answer)) {
         fprintf(stderr, "sctpshimd: none runs here (%s)\n", where.socket.sun_path);
         return false;
     }
@@ -254,7 +235,7 @@ bool doors_list(void)
     if (!doors_show())
         return false;
     request_begin(&request, REQUEST_LIST);
-    while (ask(&request, &answer) && !answer.error) {
+    while (inquire(&where, &request, &answer) && !answer.error) {
         char local[ADDRESS_TEXT], remote[ADDRESS_TEXT];
 
         printf("%-11s %s-%s", answer.text, address_format(&answer.local, local),

@@ -54,6 +54,18 @@ static int has_library(int process)
     return found;
 }
 
+void holder_name(struct holder *holder)
+{
+    char path[32];
+    int process;
+
+    snprintf(path, sizeof path, "/proc/%d", (int)holder->pid);
+    process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    read_program(process, holder->program, sizeof holder->program);
+    if (process >= 0)
+        close(process);
+}
+
 static void add_holder(struct entry *entry, const struct holder *process, int fd)
 {
     struct holder *holder = entry->holder_count ? &entry->holders[entry->holder_count - 1] : NULL;

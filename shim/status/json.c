@@ -121,7 +121,7 @@ static void put_holders(const struct entry *entry)
 /* What associations and listening sockets have in common. */
 static void put_socket(const struct entry *entry)
 {
-    put_number("inode", (int64_t)entry->inode);
+    put_number("inode", entry->inode ? (int64_t)entry->inode : UNKNOWN);
     put_number("uid", entry->uid);
     put_string("style", entry->one_to_many ? "one-to-many" : "one-to-one");
     put_truth("shim", entry->shim);
@@ -152,6 +152,7 @@ static void put_association(const struct entry *entry)
     open_with(NULL, '{');
     put_number("id", entry->id ? (int64_t)entry->id : UNKNOWN);
     put_string("state", entry_state(entry));
+    put_truth("broker", entry->leg[0] != '\0');
     put_truth("accepted", !entry->waiting);
     put_socket(entry);
     put_number("peer_port", entry->peer_port);
@@ -191,6 +192,14 @@ static void put_left(const struct entry *entry)
         put_number("peer_port", entry->peer_port);
     }
     put_holders(entry);
+    close_with('}');
+}
+
+static void put_broker(const struct broker *broker)
+{
+    open_with(NULL, '{');
+    put_number("pid", broker->pid);
+    put_string("text", broker->text);
     close_with('}');
 }
 
@@ -241,6 +250,10 @@ void json_snapshot(const struct snapshot *snapshot)
     put_entries("listeners", snapshot, is_listener, put_listener);
     put_entries("tcp", snapshot, is_left, put_left);
     put_reasons(snapshot);
+    open_with("brokers", '[');
+    for (size_t i = 0; i < snapshot->broker_count; i++)
+        put_broker(&snapshot->brokers[i]);
+    close_with(']');
     open_with("missing", '[');
     for (size_t i = 0; i < snapshot->missing_count; i++)
         put_string(NULL, snapshot->missing[i]);

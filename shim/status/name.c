@@ -101,7 +101,7 @@ static bool is_named(const struct entry *entry, const char *name)
     char *end;
     unsigned long id = strtoul(name, &end, 10);
 
-    if (entry->listening || entry->reason)
+    if (entry->listening || entry->reason || entry->leg[0])
         return false;
     return (id && !*end && id == entry->id) || has_holder(entry, name) ||
            has_endpoints(entry, name);

@@ -41,17 +41,31 @@ void snapshot_miss(struct snapshot *snapshot, const char *format, ...)
     snapshot->missing[snapshot->missing_count++] = text;
 }
 
+static bool any_reason(const struct snapshot *of)
+{
+    for (int i = 0; i < REASONS; i++)
+        if (of->reasons[i])
+            return true;
+    return false;
+}
+
+/* False when there is nothing to be seen, and nowhere to look. */
 static bool take(struct snapshot *into)
 {
+    bool kernel;
+
     memset(into, 0, sizeof *into);
-    if (!tables_read(into))
-        return false;
-    diag_read(into);
+    kernel = tables_read(into);
+    if (kernel)
+        diag_read(into);
     left_read(into);
     holders_find(into);
-    inside_look(into);
-    rules_name(into);
-    return true;
+    if (kernel) {
+        inside_look(into);
+        rules_name(into);
+    }
+    brokers_read(into);
+    return kernel || into->broker_count || into->count || any_reason(into);
 }
 
 /* SCTP may not have been needed since the machine was started, and its module not be loaded yet. */
@@ -69,15 +83,6 @@ int snapshot_take(struct snapshot *into)
     return TOOL_NO_SCTP;
 }
 
-bool snapshot_possible(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
-
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
-}
-
 void snapshot_free(struct snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->count; i++) {
@@ -93,6 +98,7 @@ void snapshot_free(struct snapshot *snapshot)
     for (size_t i = 0; i < snapshot->missing_count; i++)
         free(snapshot->missing[i]);
     free(snapshot->entries);
+    free(snapshot->brokers);
     free(snapshot->missing);
     memset(snapshot, 0, sizeof *snapshot);
 }
@@ -126,8 +132,9 @@ const char *entry_state(const struct entry *entry)
         "CLOSED",           "COOKIE-WAIT",   "COOKIE-ECHOED",     "ESTABLISHED",
         "SHUTDOWN-PENDING", "SHUTDOWN-SENT", "SHUTDOWN-RECEIVED", "SHUTDOWN-ACK-SENT"};
 
-    return entry->listening ? "LISTEN"
-                            : word(entry->state, words, sizeof words / sizeof words[0]);
+    return entry->leg[0]      ? entry->leg
+           : entry->listening ? "LISTEN"
+                              : word(entry->state, words, sizeof words / sizeof words[0]);
 }
 
 const char *path_state(const struct path *path)

@@ -3,7 +3,7 @@
  * What the kernel knows of all SCTP sockets of this network namespace at one moment: from /proc,
  * to anyone (tables.c); from sock_diag, to anyone, where the kernel has sctp_diag (diag.c); from
  * the sockets themselves, to who may look into the processes that hold them (holders.c, inside.c).
- * And what of TCP's is TCP's only for want of SCTP (left.c).
+ * What this user's brokers carry (brokers.c), and what is TCP's only for want of SCTP (left.c).
  */
 #ifndef SCTPSHIM_STATUS_SNAPSHOT_H
 #define SCTPSHIM_STATUS_SNAPSHOT_H
@@ -49,6 +49,7 @@ struct entry {
     enum reason reason; /* why it is TCP's; REASON_NONE: it is SCTP's */
     bool accepted;      /* of TCP's: not by connect() */
     int tcp_state;      /* as in /proc/net/tcp */
+    char leg[16];       /* of a broker's: how far the connection has come; else "" */
     bool listening;
     bool one_to_many; /* style of the socket */
     bool waiting;     /* for accept(): what is known of the socket is the listening one's */
@@ -73,9 +74,17 @@ struct entry {
     size_t holder_count;
 };
 
+/* A broker of this user's. */
+struct broker {
+    pid_t pid;
+    char text[512]; /* what it says of itself */
+};
+
 struct snapshot {
     struct entry *entries;
     size_t count;
+    struct broker *brokers;
+    size_t broker_count;
     uint64_t reasons[REASONS]; /* how often this user's programs were left to TCP, and why */
     /* In a sentence each: what is left out, why, and what would help. */
     char **missing;
@@ -84,8 +93,6 @@ struct snapshot {
 
 /* Everything that can be learnt. An exit status of the tool: TOOL_OK, or it has said why not. */
 int snapshot_take(struct snapshot *into);
-/* Has this kernel SCTP? */
-bool snapshot_possible(void);
 void snapshot_free(struct snapshot *snapshot);
 void snapshot_miss(struct snapshot *snapshot, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -93,10 +100,14 @@ void snapshot_miss(struct snapshot *snapshot, const char *format, ...)
 /* The steps of snapshot_take(). */
 bool tables_read(struct snapshot *into);
 void diag_read(struct snapshot *into);
+void brokers_read(struct snapshot *into);
 void left_read(struct snapshot *into);
 void holders_find(struct snapshot *into);
 void inside_look(struct snapshot *into);
 void rules_name(struct snapshot *into);
+
+/* What a process is called, "?" where that cannot be learnt. */
+void holder_name(struct holder *holder);
 
 /* What a socket's adaptation indication tells (docs/wire.md, shim/kernel/state.c). */
 void entry_judge(struct entry *entry, uint32_t indication);

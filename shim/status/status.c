@@ -170,12 +170,6 @@ static void count_failovers(const struct snapshot *before, struct snapshot *now)
     }
 }
 
-/* Brokers have no filters, and no JSON. */
-static bool shows_everything(const struct wish *wish)
-{
-    return !wish->json && !wish->pid && !wish->port && !wish->program && !wish->address.text[0];
-}
-
 static void show(const struct snapshot *snapshot, const struct wish *wish)
 {
     if (wish->json) {
@@ -191,8 +185,6 @@ static void show(const struct snapshot *snapshot, const struct wish *wish)
         printf("%s%s\n", isatty(STDOUT_FILENO) ? "\033[H\033[J" : "", text);
     }
     text_snapshot(snapshot);
-    if (shows_everything(wish))
-        brokers_show();
 }
 
 static void wait_for(double seconds)
@@ -211,9 +203,6 @@ int status_command(int argc, char **argv)
 
     if (status)
         return status;
-    /* A machine without kernel SCTP has brokers. */
-    if (shows_everything(&wish) && !(wish.interval > 0) && !snapshot_possible() && brokers_show())
-        return TOOL_OK;
     for (;;) {
         status = snapshot_take(&now);
         if (status)

@@ -24,9 +24,6 @@ struct entry *entry_find(const struct snapshot *in, const char *name);
 void text_entry(const struct entry *entry);
 void text_snapshot(const struct snapshot *snapshot);
 
-/* Of each broker of this user's what it says of itself, then its connections; false: none runs. */
-bool brokers_show(void);
-
 /* For programs: one document in one line (sctpshim(1)). */
 void json_snapshot(const struct snapshot *snapshot);
 

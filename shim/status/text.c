@@ -34,7 +34,7 @@ static void print_holders(const struct entry *entry)
             printf("%c%d", n ? ',' : ':', holder->fds[n]);
     }
     if (!entry->holder_count)
-        printf(entry->inode ? "  a program of user %u" : "  no program any more", entry->uid);
+        printf(entry->inode || entry->leg[0] ? "  a program of user %u" : "  no program any more", entry->uid);
 }
 
 /* The kind of each end, as far as it is known, and the rule that made this one so. */
@@ -135,6 +135,10 @@ void text_entry(const struct entry *entry)
         printf("%-*s", INDENT, "-");
     printf("%s %s-%s", entry_state(entry), local.text, peer.text);
     print_holders(entry);
+    if (entry->leg[0]) {
+        puts("  (through the broker)");
+        return;
+    }
     print_kinds(entry);
     print_locals(entry);
     print_paths(entry);
@@ -161,6 +165,8 @@ void text_snapshot(const struct snapshot *snapshot)
         text_entry(&snapshot->entries[i]);
     if (!snapshot->count)
         puts("no SCTP sockets");
+    for (size_t i = 0; i < snapshot->broker_count; i++)
+        printf("broker %d: %s\n", (int)snapshot->brokers[i].pid, snapshot->brokers[i].text);
     print_reasons(snapshot);
     fflush(stdout);
     for (size_t i = 0; i < snapshot->missing_count; i++)

@@ -3,6 +3,7 @@
 
 import json
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -78,7 +79,8 @@ def both(host, address, port, count):
 
 def said(server):
     """The server's last words, at its good end."""
-    out, errors = server.communicate(timeout=60)
+    with server:                         # not communicate(): readline() may have read ahead
+        out, errors = server.stdout.read(), server.stderr.read()
     assert server.returncode == 0, errors
     return json.loads(out)
 
@@ -255,6 +257,31 @@ assert sock.getpeername() == ("127.0.0.1", {port}), sock.getpeername()
     assert done.returncode == 0, done.stderr
     assert said(server) == ["127.0.0.1", own]
     assert ("over TCP: refused" in host.log()) is not sctp
+
+
+def test_status_says_why(host):
+    """Of the connection that came over TCP, and how many did."""
+    server, port = start(host, """
+sock = listener("127.0.0.1")
+conn, _ = sock.accept()
+see("accepted")
+sys.stdin.readline()
+""")
+    with host.start_plain(sys.executable, "-c", f"""
+import socket, sys
+sock = socket.create_connection(("127.0.0.1", {port}))
+sys.stdin.readline()
+""") as client:
+        assert json.loads(server.stdout.readline()) == "accepted"
+        done = subprocess.run([*host.entry, str(host.top / "scripts/sctpshim"), "status", "--json"],
+                              env=host.environment, capture_output=True, text=True, timeout=60,
+                              check=True)
+        seen = json.loads(done.stdout)
+        assert [(one["reason"], one["accepted"], one["local_port"], one["holders"][0]["pid"])
+                for one in seen["tcp"]] == [("peer", True, port, server.pid)]
+        assert seen["reasons"]["peer"] == 1
+        client.communicate("\n", timeout=60)
+    server.communicate("\n", timeout=60)
 
 
 def test_many_clients(host):

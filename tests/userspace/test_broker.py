@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The broker's life: started when it is needed, once; gone when it is not; asked nicely or not."""
 
+import json
 import os
 import re
 import signal
@@ -182,14 +183,24 @@ def test_status_lists_connections_with_their_programs(host):
     client.stdout.readline()
     assert client.stdout.readline() == "got x\n"
     local = server.stdout.readline().split()[2]
-    words = [line.split() for line in subprocess.run(
-        [*host.entry, str(host.top / "scripts/sctpshim"), "status"], env=host.environment,
-        capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()]
-    assert words[0][0] == "sctpshimd" and f"{host.broker_pid()}," in words[0], words
-    rows = {line[1]: line for line in words if line[0] == "ESTABLISHED"}
     ends = (f"127.0.0.1:{local}", f"127.0.0.1:{port}")
-    assert rows[f"{ends[0]}-{ends[1]}"][-1] == str(client.pid)
-    assert rows[f"{ends[1]}-{ends[0]}"][-1] == str(server.pid)
+    lines = status(host)
+    for one, other, process in ((*ends, client), (*ends[::-1], server)):
+        found = [line for line in lines if f"ESTABLISHED {one}-{other}  " in line]
+        assert found and found[0].endswith(f" {process.pid}  (through the broker)"), lines
+    assert lines[-1].startswith(f"broker {host.broker_pid()}: sctpshimd "), lines
+    seen = json.loads(status(host, "--json", f"--pid={client.pid}")[0])
+    assert [(one["broker"], one["local_port"], one["peer_port"], one["holders"][0]["pid"])
+            for one in seen["associations"]] == [(True, int(local), int(port), client.pid)]
+    assert [one["pid"] for one in seen["brokers"]] == [host.broker_pid()]
+    assert not json.loads(status(host, "--json", "--port=9")[0])["associations"]
+
+
+def status(host, *words):
+    """What `sctpshim status` says, in lines."""
+    return subprocess.run([*host.entry, str(host.top / "scripts/sctpshim"), "status", *words],
+                          env=host.environment, capture_output=True, text=True, timeout=60,
+                          check=True).stdout.splitlines()
 
 
 def test_strange_requests_get_nothing(host):
