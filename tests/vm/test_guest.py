@@ -109,7 +109,7 @@ def test_output_comes_while_the_command_runs(temporary):
         assert process.stdout.readline() == b"first\n"
         seen = time.monotonic()
         assert process.stdout.readline() == b"second\n"
-        assert time.monotonic() - seen > 3
+        assert time.monotonic() - seen > 1
         assert process.wait(LIMIT) == 0
 
 
@@ -141,11 +141,14 @@ def test_written_files_are_there_afterwards(guest, tmp_path):
 
 def test_time_limit(guest):
     begin = time.monotonic()
-    done = guest("sh", "-c", "echo started; sleep 1000", options=["-t", "9"])
+    assert guest("true").returncode == 0
+    boot = time.monotonic() - begin
+    limit = 3 + round(2 * boot)
+    done = guest("sh", "-c", "echo started; sleep 1000", options=["-t", str(limit)])
     assert done.returncode == 124
     assert done.stdout == b"started\n"
-    assert b"timed out after 9 s, guest killed" in done.stderr
-    assert time.monotonic() - begin < 20
+    assert f"timed out after {limit} s, guest killed".encode() in done.stderr
+    assert time.monotonic() - begin < boot + limit + 60
 
 
 def test_time_limit_while_booting(guest):
@@ -170,7 +173,7 @@ def test_interrupt(temporary, which):
                           env={**os.environ, "TMPDIR": str(temporary)}) as process:
         assert process.stdout.readline() == b"started\n"
         process.send_signal(which)
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=LIMIT)
     assert process.returncode == 128 + which
     assert b"interrupted, guest stopped" in said
 
@@ -184,7 +187,7 @@ def test_killed_harness_takes_its_guest_along(tmp_path):
         assert guests(tmp_path)
         process.kill()
         process.wait(LIMIT)
-    end = time.monotonic() + 10
+    end = time.monotonic() + LIMIT
     while guests(tmp_path):
         assert time.monotonic() < end, "the guest runs on"
         time.sleep(0.1)
