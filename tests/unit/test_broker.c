@@ -91,7 +91,8 @@ static void test_requests_are_checked(void **state)
     REFUSED(bad.version++);
     REFUSED(bad.kind = 0);
     REFUSED(bad.kind = REQUEST_KINDS);
-    REFUSED(bad.leg = v4("127.0.0.1", 40000));
+    REFUSED(bad.leg = v4("0.0.0.0", 40000));
+    REFUSED(bad.leg = v6("::1", 40000));
     REFUSED(bad.leg = v4("127.83.0.9", 0));
     REFUSED(bad.other = v4("127.83.0.9", 1));
     REFUSED(bad.remote = v4("0.0.0.0", 80));
@@ -108,6 +109,9 @@ static void test_requests_are_checked(void **state)
     REFUSED(bad.parameters.peers.count = ADDRESSES_MAX + 1);
     REFUSED(bad.parameters.peers = (struct addresses){.count = 1});
 #undef REFUSED
+    bad = good; /* bound where the program has said, under prefer-sctp */
+    bad.leg = v4("10.0.0.1", 40000);
+    assert_true(request_valid(&bad, sizeof bad));
 }
 
 /* What a request carries is what the rule says, less what is the process's. */
