@@ -112,14 +112,15 @@ def play(library, shim_env, sctp, tmp_path):
     `args`. Keywords in capitals are settings. start() instead of calling gives the process.
     """
     def command(rules, text, *arguments, **settings):
-        environment = {**shim_env, "PYTHONPATH": f"{HERE}:{HERE.parent / 'conformance'}",
+        environment = {**shim_env, "PYTHONDONTWRITEBYTECODE": "",      # stage.py is compiled once
+                       "PYTHONPATH": f"{HERE}:{HERE.parent / 'conformance'}",
                        **{f"SCTPSHIM_{name}": str(value) for name, value in settings.items()}}
         if rules is not None:
             file = tmp_path / "rules.conf"
             file.write_text(rules)
             environment.update(LD_PRELOAD=str(library), SCTPSHIM_CONFIG=str(file))
         text = f"from stage import *\n{text}"
-        return [sys.executable, "-c", text, *map(str, arguments)], environment
+        return [sys.executable, "-S", "-c", text, *map(str, arguments)], environment
 
     def run(rules, text, *arguments, **settings):
         words, environment = command(rules, text, *arguments, **settings)

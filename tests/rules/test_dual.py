@@ -48,7 +48,7 @@ class Clients:
     def __init__(self, protocol, port, count=1, host="127.0.0.1"):
         self.count = count
         self._process = subprocess.Popen(
-            [sys.executable, "-c", NATIVE, str(protocol), host, str(port), str(count)],
+            [sys.executable, "-S", "-c", NATIVE, str(protocol), host, str(port), str(count)],
             stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
 
     def connected(self):

@@ -86,7 +86,7 @@ class Host:
 
     def peer(self, *words, **settings):
         """Start peer.py; the caller reads what it says line by line."""
-        return self.start(sys.executable, PEER, *words, **settings)
+        return self.start(sys.executable, "-S", PEER, *words, **settings)
 
     def broker(self, *arguments):
         """Start a broker by hand."""

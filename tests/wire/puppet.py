@@ -24,7 +24,7 @@ class Puppet:
 
     def __init__(self, environment, before=(), stderr=None):
         """BEFORE: a command that becomes the one after it, as `ip netns exec NAME`."""
-        self._process = subprocess.Popen([*before, sys.executable, "-c", LOOP], env=environment,
+        self._process = subprocess.Popen([*before, sys.executable, "-S", "-c", LOOP], env=environment,
                                          text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          stderr=stderr)
 
@@ -51,7 +51,7 @@ class Puppet:
         for fd in inherited:
             self(f"os.set_inheritable({fd}, True)")
         text = f"print('anew', flush=True)\n{LOOP}"
-        self.send(f"os.execv(sys.executable, [sys.executable, '-c', {text!r}])")
+        self.send(f"os.execv(sys.executable, [sys.executable, '-S', '-c', {text!r}])")
         assert self._process.stdout.readline() == "anew\n"
 
     def kill(self):
