@@ -65,7 +65,7 @@ class Daemon:
             streams = {"stdin": subprocess.DEVNULL, "stdout": sink, "stderr": sink}
             self.process = subprocess.Popen(argv, start_new_session=True, **(streams | options))
 
-    def wait_listening(self, transport, port, limit=20):
+    def wait_listening(self, transport, port, limit=60):
         """Wait until PORT is listened on, without connecting to it."""
         end = time.monotonic() + limit
         while not evidence.listens(transport, port):
@@ -88,7 +88,7 @@ class Daemon:
         try:
             if status is None:
                 self.process.send_signal(how)
-                status = self.process.wait(10)
+                status = self.process.wait(60)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} ignores {how.name}:\n{tail(self.log)}") from None
         finally:
@@ -161,7 +161,7 @@ class Programs:
         path = self.launcher.parent.parent / "libexec/sctpshim/sctpshimd"
         log = self.directory / "broker.log"
         self.daemons.append(Daemon([path, "--foreground", *options], log, env=self.environment))
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not evidence.brokers():
             assert time.monotonic() < end, f"no broker comes:\n{tail(log)}"
             time.sleep(0.02)

@@ -19,7 +19,7 @@ def broker(app):
     return ["-h", "127.0.0.1", "-p", port, "-t", "topic"], daemon.log
 
 
-def wait_for(log, words, count, limit=20):
+def wait_for(log, words, count, limit=60):
     """Wait until WORDS stand COUNT times in a log."""
     end = time.monotonic() + limit
     while (seen := Path(log).read_text().count(words)) < count:

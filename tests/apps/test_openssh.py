@@ -38,7 +38,7 @@ def keys(public):
     directory.mkdir(mode=0o700)
     for name in ("host_key", "user_key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / name],
-                       check=True, timeout=30)
+                       check=True, timeout=60)
     return directory
 
 
@@ -148,7 +148,7 @@ class Terminal:
 
     def finish(self):
         """The program's exit status, after its end."""
-        status = self.process.wait(20)
+        status = self.process.wait(60)
         os.close(self.master)
         return status
 

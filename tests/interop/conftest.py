@@ -25,6 +25,14 @@ class Side:
         self._environment = environment
         self._started = []
 
+    @staticmethod
+    def until(question, seconds=30):
+        """Asserts that the answer becomes yes."""
+        deadline = time.monotonic() + seconds
+        while not question():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
     def start(self, *command, shim, listens=None, stdout=subprocess.PIPE, **settings):
         """A command with pipes; where it LISTENS on a port, once it does."""
         environment = {**self._environment,
@@ -33,13 +41,11 @@ class Side:
         one = subprocess.Popen(list(map(str, words)), env=environment, stdin=subprocess.PIPE,
                                stdout=stdout, stderr=subprocess.PIPE)
         self._started.append(one)
-        deadline = time.monotonic() + 10
-        while listens and not listening(listens):
-            assert one.poll() is None and time.monotonic() < deadline, one.stderr.read()
-            time.sleep(0.05)
+        self.until(lambda: not listens or one.poll() is not None or listening(listens))
+        assert one.poll() is None or not listens, one.stderr.read()
         return one
 
-    def output(self, one, feed=None, timeout=30, status=0):
+    def output(self, one, feed=None, timeout=60, status=0):
         """What it says until it ends, with this status, or any. FEED goes to its standard input."""
         out, errors = one.communicate(feed, timeout)
         assert status in (None, one.returncode), (out, errors)

@@ -11,7 +11,6 @@ import os
 import re
 import sys
 import threading
-import time
 
 import pytest
 
@@ -69,8 +68,8 @@ def described(data):
 def ncat_receives(side, file, client, *options, shim):
     """What an ncat wrote to FILE of what that client sends.
 
-    The client ends a second after its last byte: ncat --sctp may stop at the end before it has
-    read all, also of a native sender.
+    The client ends when they are there: ncat --sctp may stop at the end before it has read all, also
+    of a native sender.
     """
     with file.open("wb") as out:
         server = side.start("ncat", *options, "-l", HERE, PORT, "--recv-only", shim=shim,
@@ -78,7 +77,7 @@ def ncat_receives(side, file, client, *options, shim):
         feeding = client()
         feeding.stdin.write(BYTES)
         feeding.stdin.flush()
-        time.sleep(1)
+        side.until(lambda: file.stat().st_size >= len(BYTES))
         side.output(feeding)
         side.output(server)
     return described(file.read_bytes())

@@ -287,7 +287,7 @@ epoll = select.epoll()
 epoll.register(sock, {flags})
 def until(bit):
     for _ in range(50):
-        got = [(fd == sock.fileno(), bits) for fd, bits in epoll.poll(5)]
+        got = [(fd == sock.fileno(), bits) for fd, bits in epoll.poll(30)]
         if any(bits & bit for _, bits in got):
             return got
 try:
@@ -339,9 +339,9 @@ sock.setblocking(False)
 epoll = select.epoll()
 epoll.register(sock, select.EPOLLOUT | select.EPOLLONESHOT)
 see("error", end_of_connect(sock, (LOCAL, args[0])))
-see("once", [len(epoll.poll(0.3)), len(epoll.poll(0.3))])
+see("once", [len(epoll.poll(30)), len(epoll.poll(0.3))])
 epoll.modify(sock, select.EPOLLOUT | select.EPOLLONESHOT)
-see("again", len(epoll.poll(1)))
+see("again", len(epoll.poll(30)))
 """
     over_tcp = play(None, text, tcp_echo.port)
     ruled = play(rule(tcp_echo.port), text, tcp_echo.port)
@@ -361,7 +361,7 @@ os.execv(sys.executable, [sys.executable, "-c", '''
 from stage import *
 sock, epoll = socket.socket(fileno=args[1]), select.epoll.fromfd(args[2])
 see("error", end_of_connect(sock, (LOCAL, args[0])))
-see("up", [(fd == sock.fileno(), bits) for fd, bits in epoll.poll(1)])
+see("up", [(fd == sock.fileno(), bits) for fd, bits in epoll.poll(30)])
 see("is", protocol_of(sock.fileno()))
 ''', str(args[0]), str(sock.fileno()), str(epoll.fileno())])
 """
@@ -379,7 +379,7 @@ listener.bind((LOCAL, args[0]))
 listener.listen(4)
 see("is", protocol_of(listener.fileno()))
 client = connected(args[0])
-see("ready", [(fd == listener.fileno(), bits) for fd, bits in epoll.poll(5)])
+see("ready", [(fd == listener.fileno(), bits) for fd, bits in epoll.poll(30)])
 sock, _ = listener.accept()
 see("accepted", protocol_of(sock.fileno()))
 """

@@ -21,12 +21,12 @@ NAMES = ["INACTIVE", "PF", "ACTIVE", "UNCONFIRMED"]                          # s
 def command(*words):
     """A command that must succeed; its output."""
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False,
-                          timeout=30)
+                          timeout=60)
     assert done.returncode == 0, f"{words}: {done.stderr}"
     return done.stdout
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=60):
     """The first value of CONDITION() that is true."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

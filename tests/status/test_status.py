@@ -67,7 +67,7 @@ def test_text_says_the_same(hosts, pair):
         rf"      path 10\.1\.0\.2  ACTIVE +primary  cwnd {first['cwnd']}  srtt \d+ ms  "
         rf"rto {first['rto_ms']} ms  mtu 1500\n"
         r"      path 10\.2\.0\.2  \w+ +cwnd \d+  srtt \d+ ms  rto \d+ ms  mtu 1500\n"
-        r"      streams \d+ in \d+ out; queued 0 in 0 out; retransmitted 0; failovers 0\n")
+        r"      streams \d+ in \d+ out; queued 0 in 0 out; retransmitted \d+; failovers 0\n")
     assert re.fullmatch(expected, done.stdout), done.stdout
 
 

@@ -85,11 +85,11 @@ def test_the_program_sees_no_child(host):
 
 
 def test_it_ends_when_there_is_nothing_to_do(host):
-    broker = host.broker("--foreground", "--idle=1")
+    broker = host.broker("--foreground", "--idle=3")
     until(host.status, "it runs")
     server = host.peer("echo", "127.0.0.1")
     port = server.stdout.readline().split()[1]
-    time.sleep(2.5)
+    time.sleep(4)
     assert broker.poll() is None, "somebody listens"
     assert "got hello" in host.run(sys.executable, PEER, "names", "127.0.0.1", port).stdout
     server.kill()

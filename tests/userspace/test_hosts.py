@@ -14,6 +14,8 @@ import pytest
 from hosts import PEER, until
 
 SIZE = 64 << 20
+# Whatever takes less time than this took the first answer.
+PATIENT = {"SCTPSHIM_RTO_INITIAL": "5000", "SCTPSHIM_INIT_TIMEOUT": "5000"}
 
 
 def port_of(process):
@@ -97,15 +99,15 @@ def test_a_slow_reader_stops_its_writer(two):
 def test_refused_where_nobody_listens(two):
     one, other = two
     port_of(other.peer("echo", "0.0.0.0"))
-    result, took = said(one, "connect", "10.0.0.2", 9).split()
+    result, took = said(one, "connect", "10.0.0.2", 9, **PATIENT).split()
     assert result == "ConnectionRefusedError"
-    assert float(took) < 1
+    assert float(took) < 4
 
 
 def test_refused_where_no_broker_is(two):
-    result, took = said(two[0], "connect", "10.0.0.2", 9).split()
+    result, took = said(two[0], "connect", "10.0.0.2", 9, **PATIENT).split()
     assert result == "ConnectionRefusedError", "an ICMP error says that the UDP port is closed"
-    assert float(took) < 1
+    assert float(took) < 4
 
 
 def test_refused_after_the_server_has_ended(two):
@@ -125,7 +127,7 @@ def test_times_out_where_nobody_answers(two):
     result, took = said(one, "connect", "10.0.0.2", 9, SCTPSHIM_INIT_ATTEMPTS="1",
                         SCTPSHIM_RTO_INITIAL="300").split()
     assert result == "TimeoutError"
-    assert 0.3 < float(took) < 10
+    assert 0.3 < float(took) < 20
 
 
 def test_unreachable_where_there_is_no_way(two):

@@ -18,7 +18,7 @@ class Native:
 
     def __init__(self, indication=0, sock=None):
         self.sock = sock or socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_SCTP)
-        self.sock.settimeout(5)
+        self.sock.settimeout(30)
         self.flags = 0                      # of the last message: SCTP_UNORDERED
         if sock is None:
             self.sock.setsockopt(IPPROTO_SCTP, ADAPTATION_LAYER, struct.pack("I", indication))

@@ -33,7 +33,7 @@ def from_native(puppet, indication=0):
     peer = Native(indication)
     peer.sock.connect(program("l.getsockname()"))
     program("s = l.accept()[0]")
-    program("s.settimeout(5)")
+    program("s.settimeout(30)")
     return program, peer
 
 
@@ -155,7 +155,7 @@ def test_native_peer_gets_sctps_shutdown(puppet, connect, indication):
     assert program("s.recv(100)") == b"on its way"
     assert program("s.recv(100)") == b""
     assert program("s.send(b'x')") == "EPIPE"
-    poll = "dict((lambda p: (p.register(s, 0x2005), p.poll(1000))[1])(select.poll()))[s.fileno()]"
+    poll = "dict((lambda p: (p.register(s, 0x2005), p.poll(30000))[1])(select.poll()))[s.fileno()]"
     assert program(poll) & 0x10
 
 
@@ -195,7 +195,7 @@ def test_restart_is_a_reset(own_network, puppet):
     old.sock.bind(("127.0.0.1", 0))
     where = old.sock.getsockname()
     old.sock.connect(address)
-    program("s = l.accept()[0]; s.settimeout(5)")
+    program("s = l.accept()[0]; s.settimeout(30)")
     old.send(b"old ")
     assert program("s.recv(10)") == b"old "
     with vanished(old):
