@@ -135,6 +135,11 @@ def options_of_another(story, index, end, tcp, shim):
             and shim.isdigit() and story.moved(end, index))
 
 
+def taken_back_by_another(story, index, end, tcp, shim):
+    return (end is not None and sane(story, index, tcp, shim) and story.taken_back(end, index)
+            and story.moved(end, index))
+
+
 RULES = (
     Rule("peek.across", peeked),
     Rule("recv.fionread_exact", counted_otherwise),
@@ -144,6 +149,7 @@ RULES = (
     Rule("ends.epoll_bits", room_again),
     Rule("ends.epoll_bits", shut_unheard),
     Rule("ends.options_passed", options_of_another),
+    Rule("ends.taken_back", taken_back_by_another, diverges=True),
     Rule("teardown.shutdown_both_later", ended_for_good, diverges=True),
     Rule("teardown.shutdown_both_later", closed_with_data, diverges=True),
     Rule("ends.reset_unaccepted", reset_behind_data, diverges=True),

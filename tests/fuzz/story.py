@@ -130,6 +130,12 @@ class Story:
             step.verb == "accept" and step.end == end and self.closed(peer_of(end), at)
             for at, (step, _) in enumerate(self.before(index)))
 
+    def taken_back(self, end, index):
+        """Whether a connect() took back what was left of the connection."""
+        return any(step.verb == "connect" and step.end == end
+                   and shown in ("ECONNABORTED", "ECONNRESET", "EPIPE")
+                   for step, shown in self.before(index))
+
     def moved(self, end, index):
         """Whether the end has been held by more than the process that made it."""
         return any((step.verb == "pass" and step.end == end) or step.verb in ("fork", "exec")

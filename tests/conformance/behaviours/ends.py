@@ -448,6 +448,25 @@ def reset_unaccepted(t):
         t(name, call(server))
 
 
+@behaviour("ends.taken_back", "connect() takes a connection back, or what is left of one, in one of the "
+           "processes that hold it: what another sees")
+def taken_back(t):
+    client, server = pair(t)
+    t("unspec", elsewhere(libc.connect, client.fileno(), b"\0" * 16))
+    time.sleep(0.05)
+    t("taken back", [libc.recv(client.fileno(), 10, socket.MSG_DONTWAIT), pollnow(server)])
+    lsock, client = listener(), tcp(blocking=False)
+    libc.connect(client.fileno(), lsock.getsockname())
+    server, _ = lsock.accept()
+    send_each(client, [b"unread"])
+    pollfor(server, 1)
+    server.close()
+    pollfor(client, 8)
+    t("reset", libc.recv(client.fileno(), 10))
+    t("connect", elsewhere(libc.connect, client.fileno(), lsock.getsockname()))
+    t("what is left", libc.recv(client.fileno(), 10))
+
+
 @behaviour("ends.options_passed", "TCP's options of a connection that another process has set")
 def options_passed(t):
     ours, theirs = socket.socketpair(socket.AF_UNIX)
