@@ -97,7 +97,8 @@ $(B)/sctpshim-tool: $(TOOL_OBJ)
 $(B)/libusrsctp.a: $(USRSCTP) Makefile
 	@mkdir -p $(@D)
 	objcopy --weaken-symbol=sctp_userspace_ip_output --weaken-symbol=sctp_userspace_ip6_output \
-	    --weaken-symbol=calculate_crc32c --redefine-sym malloc=pool_malloc \
+	    --weaken-symbol=calculate_crc32c --weaken-symbol=m_getm2 \
+	    --redefine-sym malloc=pool_malloc \
 	    --redefine-sym calloc=pool_calloc --redefine-sym free=pool_free \
 	    --redefine-sym pthread_create=usrsctp_no_thread $< $@
 

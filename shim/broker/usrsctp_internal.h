@@ -11,18 +11,36 @@
 #include <sys/queue.h>
 #include <usrsctp.h>
 
+/* A piece of a packet or message: in itself, or in a block that it shares with others. */
 struct mbuf {
     struct mbuf *m_next;
     struct mbuf *m_nextpkt;
     char *m_data;
     int m_len;
+    int m_flags;
+    short m_type;
+    void *header[5]; /* of MBUF_HEADER ones */
+    struct {
+        char *block;
+        void *unused[2];
+        unsigned size;
+        unsigned *references;
+        int kind;
+    } shared; /* of MBUF_SHARED ones */
 };
 
 enum { MBUF_CLUSTER = 2048, MBUF_NOWAIT = 1, MBUF_DATA = 1 };
+enum { MBUF_SHARED = 1, MBUF_HEADER = 2, MBUF_END = 4 }; /* m_flags */
+enum { MBUF_FREED = 1 }; /* shared.kind: the block and its count are free()d with the last one */
+enum { MBUF_ROOM = 256 - 40, MBUF_ROOM_HEADER = MBUF_ROOM - 40 }; /* what one holds in itself */
 
+struct mbuf *m_get(int how, short type);
+struct mbuf *m_gethdr(int how, short type);
+void m_clget(struct mbuf *m, int how);
+struct mbuf *m_copym(struct mbuf *m, int offset, int len, int how);
+void m_freem(struct mbuf *m);
 struct mbuf *sctp_get_mbuf_for_msg(unsigned space, int want_header, int how, int all_in_one,
                                    int type);
-void m_freem(struct mbuf *m);
 
 /* A route as the library makes it, with an MTU of 1500 for every one. */
 struct route {
@@ -71,6 +89,7 @@ void sctp_userspace_ip_output(int *result, struct mbuf *m, void *route, void *as
 void sctp_userspace_ip6_output(int *result, struct mbuf *m, void *route, void *association,
                                uint32_t vrf);
 int usrsctp_no_thread(void);
+struct mbuf *m_getm2(struct mbuf *chain, int len, int how, short type, int flags, int all_in_one);
 uint32_t calculate_crc32c(uint32_t crc, const unsigned char *bytes, unsigned len);
 
 #endif

@@ -197,27 +197,15 @@ void sctp_userspace_ip6_output(int *result, struct mbuf *m, void *route, void *a
 
 /* ---- In ---- */
 
-static struct mbuf *chain_of(const unsigned char *bytes, size_t len)
+static struct mbuf *copy_of(const unsigned char *bytes, size_t len)
 {
-    struct mbuf *first = NULL, **last = &first;
+    struct mbuf *m = sctp_get_mbuf_for_msg((unsigned)len, 1, MBUF_NOWAIT, 1, MBUF_DATA);
 
-    while (len > 0) {
-        size_t size = len < MBUF_CLUSTER ? len : MBUF_CLUSTER;
-        struct mbuf *m = sctp_get_mbuf_for_msg((unsigned)size, 0, MBUF_NOWAIT, 1, MBUF_DATA);
-
-        if (!m) {
-            if (first)
-                m_freem(first);
-            return NULL;
-        }
-        memcpy(m->m_data, bytes, size);
-        m->m_len = (int)size;
-        *last = m;
-        last = &m->m_next;
-        bytes += size;
-        len -= size;
-    }
-    return first;
+    if (!m)
+        return NULL;
+    memcpy(m->m_data, bytes, len);
+    m->m_len = (int)len;
+    return m;
 }
 
 void usrsctp_io_input(const unsigned char *bytes, size_t len, const union address *from,
@@ -227,7 +215,7 @@ void usrsctp_io_input(const unsigned char *bytes, size_t len, const union addres
     union address src = *from, dst = *to;
     struct mbuf *m;
 
-    if (len < SCTP_FIRST_CHUNK + CHUNK_HEADER || !(m = chain_of(bytes, len)))
+    if (len < SCTP_FIRST_CHUNK + CHUNK_HEADER || !(m = copy_of(bytes, len)))
         return;
     /* The addresses of the packet inside; the encapsulation's port goes along by itself. */
     address_set_port(&src, port_at(bytes, SCTP_SOURCE_PORT));

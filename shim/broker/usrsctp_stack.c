@@ -13,6 +13,7 @@
 #include "packets.h"
 #include "usrsctp_internal.h"
 #include "usrsctp_io.h"
+#include "usrsctp_mbufs.h"
 #include "usrsctp_socket.h"
 
 enum {
@@ -63,6 +64,8 @@ static const char *test_connect(struct socket *socket, union address *to,
 {
     struct usrsctp_io_probe *probe = &usrsctp_io_probe;
 
+    if (!mbufs_are_known())
+        return "its mbufs";
     if (!usrsctp_io_know(to))
         return "its list of addresses";
     if (usrsctp_bind(socket, &to->any, address_len(to)) < 0)
