@@ -138,3 +138,14 @@ uint32_t crc32c(uint32_t crc, const void *bytes, size_t len)
 #endif
     return crc32c_table(crc, bytes, len);
 }
+
+bool crc32c_of_packet(const unsigned char *bytes, size_t len)
+{
+    enum { AT = 8, SIZE = 4 }; /* as if it were zero itself; its low byte comes first */
+    static const unsigned char none[SIZE];
+    uint32_t sum = crc32c(crc32c(~0u, bytes, AT), none, SIZE);
+
+    sum = ~crc32c(sum, bytes + AT + SIZE, len - AT - SIZE);
+    return (bytes[AT] | (uint32_t)bytes[AT + 1] << 8 | (uint32_t)bytes[AT + 2] << 16 |
+            (uint32_t)bytes[AT + 3] << 24) == sum;
+}

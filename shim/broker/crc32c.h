@@ -13,6 +13,9 @@ uint32_t crc32c(uint32_t crc, const void *bytes, size_t len);
 /* The same without the instruction. */
 uint32_t crc32c_table(uint32_t crc, const void *bytes, size_t len);
 
+/* Is the checksum of this SCTP packet, of a header at least, right? */
+bool crc32c_of_packet(const unsigned char *bytes, size_t len);
+
 /* Does this processor have the instruction? */
 bool crc32c_is_hardware(void);
 

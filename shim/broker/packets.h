@@ -59,10 +59,18 @@ uint32_t packets_limit(const union address *to);
 /* And which own address they leave from, without a port; NULL where there is no way. */
 const union address *packets_source(const union address *to);
 
+/* A packet, or a run of packets of one size, the last of which may be shorter. */
+struct datagram {
+    unsigned char *bytes;
+    size_t len, packet; /* of all, of each */
+    union address from, to; /* `from` has the UDP port */
+    uint8_t tos;
+    void *block; /* pool_malloc()'s, where the bytes are: who sets it to NULL keeps it */
+};
+
 /* Who is told of what comes in; set once. */
 struct packets_user {
-    void (*input)(const unsigned char *bytes, size_t len, const union address *from,
-                  const union address *to, uint8_t tos);
+    void (*input)(struct datagram *datagram);
     /* An ICMP error about a packet of ours, of which `len` bytes came back; may be none. */
     void (*unreachable)(const unsigned char *bytes, size_t len, const union address *to,
                         int error);

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 
 #include "packets_internal.h"
+#include "pool.h"
 
 enum { AT_ONCE = 8 /* datagrams of one system call */, DATAGRAM = 65536 };
 
@@ -65,50 +66,60 @@ static size_t header_of(const struct source *source, const unsigned char *bytes,
     return header < len ? header : len;
 }
 
-static void take_datagram(const struct source *source, struct msghdr *msg,
-                          const unsigned char *bytes, size_t len)
+/* What is left of the block: itself, or NULL when it is kept. */
+static void *take_datagram(const struct source *source, struct msghdr *msg, void *block, size_t len)
 {
-    size_t header = header_of(source, bytes, len), step;
+    size_t header = header_of(source, block, len);
+    struct datagram datagram = {.bytes = (unsigned char *)block + header, .len = len - header,
+                                .block = block};
     struct arrival about;
 
     read_control(msg, &about);
-    if (msg->msg_flags & MSG_TRUNC || about.to.any.sa_family == AF_UNSPEC)
-        return;
-    bytes += header;
-    len -= header;
+    if (msg->msg_flags & MSG_TRUNC || about.to.any.sa_family == AF_UNSPEC || !datagram.len)
+        return block;
+    memcpy(&datagram.from, msg->msg_name, sizeof datagram.from);
     if (source >= &packets_sockets[RAW_V4])
-        address_set_port(msg->msg_name, 0); /* there is the protocol's number */
-    step = about.segment ? about.segment : len;
-    for (size_t at = 0; at < len; at += step) {
-        size_t size = len - at < step ? len - at : step;
+        address_set_port(&datagram.from, 0); /* there is the protocol's number */
+    datagram.to = about.to;
+    datagram.tos = about.tos;
+    datagram.packet = about.segment && about.segment < datagram.len ? about.segment : datagram.len;
+    packets_counted.received += (datagram.len + datagram.packet - 1) / datagram.packet;
+    user->input(&datagram);
+    return datagram.block;
+}
 
-        packets_counted.received++;
-        user->input(bytes + at, size, msg->msg_name, &about.to, about.tos);
-    }
+/* A block for each of the datagrams to come, as far as there is memory. */
+static int make_room(void *blocks[AT_ONCE])
+{
+    for (int i = 0; i < AT_ONCE; i++)
+        if (!blocks[i] && !(blocks[i] = pool_malloc(DATAGRAM)))
+            return i;
+    return AT_ONCE;
 }
 
 static unsigned receive_from(const struct source *source, unsigned most)
 {
-    static unsigned char buffers[AT_ONCE][DATAGRAM];
+    static void *blocks[AT_ONCE];
     static union receive_control controls[AT_ONCE];
     static union address names[AT_ONCE];
     struct mmsghdr msgs[AT_ONCE];
     struct iovec iov[AT_ONCE];
     unsigned done = 0;
-    int count;
+    int count, room;
 
     do {
         memset(msgs, 0, sizeof msgs);
         memset(names, 0, sizeof names);
-        for (int i = 0; i < AT_ONCE; i++) {
-            iov[i] = (struct iovec){buffers[i], DATAGRAM};
+        room = make_room(blocks);
+        for (int i = 0; i < room; i++) {
+            iov[i] = (struct iovec){blocks[i], DATAGRAM};
             msgs[i].msg_hdr = (struct msghdr){
                 .msg_name = &names[i], .msg_namelen = sizeof names[i], .msg_iov = &iov[i],
                 .msg_iovlen = 1, .msg_control = &controls[i], .msg_controllen = sizeof controls[i]};
         }
-        count = recvmmsg(source->fd, msgs, AT_ONCE, MSG_DONTWAIT, NULL);
+        count = recvmmsg(source->fd, msgs, (unsigned)room, MSG_DONTWAIT, NULL);
         for (int i = 0; i < count; i++)
-            take_datagram(source, &msgs[i].msg_hdr, buffers[i], msgs[i].msg_len);
+            blocks[i] = take_datagram(source, &msgs[i].msg_hdr, blocks[i], msgs[i].msg_len);
         packets_counted.receives++;
         done += count > 0 ? (unsigned)count : 0;
     } while (count == AT_ONCE && done < most);

@@ -36,7 +36,12 @@ enum { KEEPS = 1 };
 #endif
 
 static struct block *kept[LARGE + 1];
-static size_t kept_bytes;
+static size_t kept_bytes, large_used;
+
+size_t pool_large_used(void)
+{
+    return large_used;
+}
 
 static size_t class_of(size_t size)
 {
@@ -60,6 +65,7 @@ void *pool_malloc(size_t size)
     if (size > SIZE_MAX - HEAD)
         return NULL;
     if (size_class && block) {
+        large_used += size_class == LARGE;
         kept[size_class] = block->next;
         kept_bytes -= size_of(size_class);
         return &block->next;
@@ -70,6 +76,7 @@ void *pool_malloc(size_t size)
     if (!block)
         return NULL;
     block->size_class = (uint32_t)size_class;
+    large_used += size_class == LARGE;
     return &block->next;
 }
 
@@ -93,6 +100,7 @@ void pool_free(void *memory)
         return;
     block = (struct block *)(void *)((char *)memory - HEAD);
     size_class = block->size_class;
+    large_used -= size_class == LARGE;
     if (!size_class || kept_bytes >= MOST_KEPT) {
         free(block);
         return;

@@ -9,4 +9,7 @@ void *pool_malloc(size_t size);
 void *pool_calloc(size_t count, size_t size);
 void pool_free(void *memory);
 
+/* Blocks of about 64 KB that are in use. */
+size_t pool_large_used(void);
+
 #endif

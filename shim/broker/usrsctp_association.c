@@ -115,6 +115,7 @@ struct association *association_make(struct socket *socket, const struct options
     a->ppid = htonl(o->ppid);
     a->stream = (uint16_t)o->stream;
     a->chunk = o->chunk < most ? o->chunk : most;
+    a->max_burst = o->max_burst;
     a->rto_initial = o->rto_initial;
     a->rto_min = o->rto_min;
     a->rto_floor = params_rto_floor(o);

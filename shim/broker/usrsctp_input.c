@@ -5,7 +5,10 @@
 
 #include "../log.h"
 #include "packets.h"
+#include "pool.h"
+#include "usrsctp_internal.h"
 #include "usrsctp_io.h"
+#include "usrsctp_mbufs.h"
 #include "usrsctp_socket.h"
 
 struct head {
@@ -82,27 +85,92 @@ static in_port_t believed_port(struct association *a, const struct head *head,
     return known_port(a, from);
 }
 
-static void input(const unsigned char *bytes, size_t len, const union address *from,
-                  const union address *to, uint8_t tos)
+/* One packet, of which the mbuf is: the library's to keep. */
+static void take_packet(struct mbuf *packet, struct association *a, const struct datagram *datagram,
+                        bool summed)
 {
-    union address at = *to, peer = *from;
+    union address at = datagram->to, peer = datagram->from;
     struct endpoint *endpoint = NULL;
-    struct association *a;
     struct head head;
 
-    if (!read_head(bytes, len, &head))
-        return;
+    read_head((const unsigned char *)packet->m_data, (size_t)packet->m_len, &head);
     address_set_port(&at, head.destination);
-    a = association_find(head.destination, head.source, from);
-    if (a && is_our_own(a, from))
-        return;
     if (a)
-        address_set_port(&peer, believed_port(a, &head, from));
+        address_set_port(&peer, believed_port(a, &head, &datagram->from));
     if (head.chunk == CHUNK_INIT || head.chunk == CHUNK_COOKIE_ECHO)
-        endpoint = listen_called(&at, from, head.chunk);
-    usrsctp_io_input(bytes, len, &peer, to, tos);
+        endpoint = listen_called(&at, &datagram->from, head.chunk);
+    usrsctp_io_input(packet, &peer, &datagram->to, datagram->tos, summed);
     if (endpoint && head.chunk == CHUNK_COOKIE_ECHO)
         listen_accept(endpoint, &at, head.tag);
+}
+
+static struct mbuf *copy_of(const unsigned char *bytes, size_t len)
+{
+    struct mbuf *m = sctp_get_mbuf_for_msg((unsigned)len, 1, MBUF_NOWAIT, 1, MBUF_DATA);
+
+    if (!m)
+        return NULL;
+    memcpy(m->m_data, bytes, len);
+    m->m_len = (int)len;
+    return m;
+}
+
+/*
+ * A datagram that fills its block well is not copied: the packets share the block, which is the
+ * library's then. NULL: they are copied.
+ */
+static struct mbuf *lend(struct datagram *datagram)
+{
+    enum { WORTH = 16 << 10, MOST_LARGE = 1024 /* 64 MB */ };
+    const unsigned char *end = datagram->bytes + datagram->len;
+    struct mbuf *whole = NULL;
+
+    if (datagram->len >= WORTH && pool_large_used() < MOST_LARGE)
+        whole = mbuf_of_block(datagram->block, (size_t)(end - (unsigned char *)datagram->block));
+    if (whole)
+        datagram->block = NULL;
+    return whole;
+}
+
+static void input(struct datagram *datagram)
+{
+    enum { CHUNK_HEADER = 4 };
+    struct mbuf *whole = lend(datagram), *packet;
+    size_t at = 0, len;
+
+    for (; at < datagram->len; at += len) {
+        unsigned char *bytes = datagram->bytes + at;
+        struct association *a;
+        struct head head;
+        bool joined = false;
+
+        len = datagram->len - at < datagram->packet ? datagram->len - at : datagram->packet;
+        if (len < SCTP_FIRST_CHUNK + CHUNK_HEADER || !read_head(bytes, len, &head))
+            continue;
+        a = association_find(head.destination, head.source, &datagram->from);
+        if (a && is_our_own(a, &datagram->from))
+            continue;
+        if (a)
+            joined = join(&a->joins, bytes, datagram->len - at, &len);
+        packet = whole ? m_copym(whole, (int)((char *)bytes - whole->m_data), (int)len, MBUF_NOWAIT)
+                       : copy_of(bytes, len);
+        if (packet)
+            take_packet(packet, a, datagram, joined);
+    }
+    if (whole)
+        m_freem(whole);
+}
+
+void input_acknowledged(const unsigned char *head, const union address *to)
+{
+    in_port_t local, remote;
+    struct association *a;
+
+    memcpy(&local, head + SCTP_SOURCE_PORT, sizeof local);
+    memcpy(&remote, head + SCTP_DESTINATION_PORT, sizeof remote);
+    a = association_find(local, remote, to);
+    if (a)
+        join_acknowledged(&a->joins, head + SCTP_FIRST_CHUNK);
 }
 
 /*

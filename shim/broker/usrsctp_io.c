@@ -16,6 +16,7 @@
 #include "crc32c.h"
 #include "packets.h"
 #include "usrsctp_internal.h"
+#include "usrsctp_socket.h"
 #include "usrsctp_sources.h"
 
 struct usrsctp_io_probe usrsctp_io_probe;
@@ -63,24 +64,40 @@ static bool gather(struct packet *packet, const struct mbuf *first, size_t skip)
     return true;
 }
 
+/* What stands in front of a packet; false: it is shorter. */
+static bool read_front(const struct packet *packet, unsigned char *head, size_t size)
+{
+    size_t got = 0;
+
+    for (size_t i = 0; i < packet->count && i < PACKET_PARTS && got < size; i++) {
+        size_t len = packet->parts[i].iov_len;
+
+        if (len > size - got)
+            len = size - got;
+        memcpy(head + got, packet->parts[i].iov_base, len);
+        got += len;
+    }
+    return got == size;
+}
+
 /* Of an INIT: what its sender's packets will be known by. */
 static void note_tag(const struct packet *packet)
 {
     unsigned char head[SCTP_FIRST_CHUNK + 8];
-    size_t got = 0;
 
-    for (size_t i = 0; i < packet->count && i < PACKET_PARTS && got < sizeof head; i++) {
-        size_t len = packet->parts[i].iov_len;
-
-        if (len > sizeof head - got)
-            len = sizeof head - got;
-        memcpy(head + got, packet->parts[i].iov_base, len);
-        got += len;
-    }
-    if (got < sizeof head || head[SCTP_FIRST_CHUNK] != CHUNK_INIT)
+    if (!read_front(packet, head, sizeof head) || head[SCTP_FIRST_CHUNK] != CHUNK_INIT)
         return;
     memcpy(&usrsctp_io_probe.tag, head + SCTP_FIRST_CHUNK + 4, sizeof usrsctp_io_probe.tag);
     usrsctp_io_probe.tag_wanted = false;
+}
+
+/* How far the peer's data has come, by what is acknowledged. */
+static void note_sack(const struct packet *packet)
+{
+    unsigned char head[SCTP_FIRST_CHUNK + SACK_SIZE];
+
+    if (read_front(packet, head, sizeof head) && head[SCTP_FIRST_CHUNK] == CHUNK_SACK)
+        input_acknowledged(head, &packet->to);
 }
 
 /* Tells the self-test what this packet is. */
@@ -95,8 +112,8 @@ static void show(const struct packet *packet)
     usrsctp_io_probe.to = packet->to;
     if (packet->parts[0].iov_len < SCTP_FIRST_CHUNK)
         return;
-    memcpy(&stated, bytes + 8, sizeof stated);
-    sum = crc32c(crc32c(sum, bytes, 8), none, sizeof none);
+    memcpy(&stated, bytes + SCTP_SUM, sizeof stated);
+    sum = crc32c(crc32c(sum, bytes, SCTP_SUM), none, sizeof none);
     sum = crc32c(sum, bytes + SCTP_FIRST_CHUNK, packet->parts[0].iov_len - SCTP_FIRST_CHUNK);
     for (size_t i = 1; i < packet->count; i++)
         sum = crc32c(sum, packet->parts[i].iov_base, packet->parts[i].iov_len);
@@ -130,6 +147,7 @@ static int output(struct packet *packet, struct mbuf *m, size_t skip)
     taken = packet->count <= PACKET_PARTS || gather(packet, first, first_skip);
     if (usrsctp_io_probe.tag_wanted)
         note_tag(packet);
+    note_sack(packet);
     if (usrsctp_io_probe.held && taken)
         show(packet);
     if (!usrsctp_io_probe.held && taken && packets_send(packet))
@@ -197,33 +215,20 @@ void sctp_userspace_ip6_output(int *result, struct mbuf *m, void *route, void *a
 
 /* ---- In ---- */
 
-static struct mbuf *copy_of(const unsigned char *bytes, size_t len)
+void usrsctp_io_input(struct mbuf *m, const union address *from, const union address *to,
+                      uint8_t tos, bool summed)
 {
-    struct mbuf *m = sctp_get_mbuf_for_msg((unsigned)len, 1, MBUF_NOWAIT, 1, MBUF_DATA);
-
-    if (!m)
-        return NULL;
-    memcpy(m->m_data, bytes, len);
-    m->m_len = (int)len;
-    return m;
-}
-
-void usrsctp_io_input(const unsigned char *bytes, size_t len, const union address *from,
-                      const union address *to, uint8_t tos)
-{
-    enum { CHUNK_HEADER = 4, ECN = 3 };
+    enum { ECN = 3 };
+    const unsigned char *bytes = (const unsigned char *)m->m_data;
     union address src = *from, dst = *to;
-    struct mbuf *m;
 
-    if (len < SCTP_FIRST_CHUNK + CHUNK_HEADER || !(m = copy_of(bytes, len)))
-        return;
     /* The addresses of the packet inside; the encapsulation's port goes along by itself. */
     address_set_port(&src, port_at(bytes, SCTP_SOURCE_PORT));
     address_set_port(&dst, port_at(bytes, SCTP_DESTINATION_PORT));
-    sctp_common_input_processing(&m, 0, SCTP_FIRST_CHUNK, (int)len, &src.any, &dst.any,
+    sctp_common_input_processing(&m, 0, SCTP_FIRST_CHUNK, m->m_len, &src.any, &dst.any,
                                  (struct sctphdr *)(void *)m->m_data,
-                                 (struct sctp_chunkhdr *)(void *)(m->m_data + SCTP_FIRST_CHUNK), 1,
-                                 tos & ECN, 0, address_port(from));
+                                 (struct sctp_chunkhdr *)(void *)(m->m_data + SCTP_FIRST_CHUNK),
+                                 !summed, tos & ECN, 0, address_port(from));
     if (m)
         m_freem(m);
 }

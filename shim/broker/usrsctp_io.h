@@ -10,12 +10,24 @@
 #include "../userspace/protocol.h"
 
 /* Where the fields of an SCTP packet are, and the chunks that are looked at (RFC 9260, 3.1). */
-enum { SCTP_SOURCE_PORT = 0, SCTP_DESTINATION_PORT = 2, SCTP_TAG = 4, SCTP_FIRST_CHUNK = 12 };
-enum { CHUNK_INIT = 1, CHUNK_COOKIE_ECHO = 10, CHUNK_AUTH = 15 };
+enum { SCTP_SOURCE_PORT = 0, SCTP_DESTINATION_PORT = 2, SCTP_TAG = 4, SCTP_SUM = 8,
+       SCTP_FIRST_CHUNK = 12 };
+enum {
+    CHUNK_DATA = 0, CHUNK_INIT = 1, CHUNK_SACK = 3, CHUNK_COOKIE_ECHO = 10, CHUNK_AUTH = 15,
+    CHUNK_PAD = 132, /* RFC 4820 */
+};
 
-/* Hands a packet to the library. `from` has the UDP port. */
-void usrsctp_io_input(const unsigned char *bytes, size_t len, const union address *from,
-                      const union address *to, uint8_t tos);
+/* Packets that a run may have, and so an acknowledgement between brokers. */
+enum { RUN_PACKETS = 64 };
+
+struct mbuf;
+
+/*
+ * Hands a packet to the library, which owns it then; `from` has the UDP port. Its checksum is
+ * looked at unless that has been done.
+ */
+void usrsctp_io_input(struct mbuf *packet, const union address *from, const union address *to,
+                      uint8_t tos, bool summed);
 
 /* The library will bind this address: it must be on its list. False: the list is not as expected. */
 bool usrsctp_io_know(const union address *address);

@@ -8,7 +8,7 @@
 
 struct mbuf;
 
-/* Has a block, all of it data: it is freed with the last mbuf that shares it. NULL: it is not taken. */
+/* All of the block is data, and freed with the last mbuf that shares it; NULL: it is not taken. */
 struct mbuf *mbuf_of_block(void *block, size_t size);
 /* For the self-test: are the library's what usrsctp_internal.h says? */
 bool mbufs_are_known(void);

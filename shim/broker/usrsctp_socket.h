@@ -9,6 +9,7 @@
 #include <usrsctp.h>
 
 #include "stack.h"
+#include "usrsctp_joins.h"
 #include "wakes.h"
 
 /* The peer's addresses. Those that this host has too lead here: nothing of theirs is the peer's. */
@@ -26,8 +27,10 @@ struct association {
     struct association *next_arrived, *next_of_ports;
     union address local, remote;
     in_port_t remote_udp;
+    struct joins joins;
     uint32_t tag; /* own verification tag, as packets have it; 0: not known */
     uint32_t ppid, chunk;
+    uint32_t max_burst; /* packets, 0: no limit */
     uint32_t rto_initial, rto_min, rto_floor; /* ms; the last is the least towards a native peer */
     uint16_t stream;
     bool up, failed, peer_is_shim, peer_ended, finished, reset, gone;
@@ -97,5 +100,7 @@ void settle_encapsulation(struct options *o);
 
 /* usrsctp_input.c */
 void input_start(void);
+/* A packet that leaves begins so: with an acknowledgement, as far as join_acknowledged() reads. */
+void input_acknowledged(const unsigned char *head, const union address *to);
 
 #endif

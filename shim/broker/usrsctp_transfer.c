@@ -7,6 +7,7 @@
 
 #include "../wire.h"
 #include "packets.h"
+#include "usrsctp_io.h"
 #include "usrsctp_socket.h"
 
 /* ---- Receiving ---- */
@@ -37,6 +38,18 @@ void association_up(struct association *a)
     paths_up(a);
 }
 
+/*
+ * A run is acknowledged at once (usrsctp_joins.c): with a burst of fewer packets the window would
+ * shrink to that with each acknowledgement.
+ */
+static void allow_bursts(struct association *a)
+{
+    struct sctp_assoc_value burst = {.assoc_value = RUN_PACKETS};
+
+    if (a->max_burst && a->max_burst < RUN_PACKETS)
+        socket_set(a->socket, SCTP_MAX_BURST, &burst, sizeof burst, "MAX_BURST");
+}
+
 static void announced(struct association *a, uint32_t code)
 {
     union address peer = a->remote;
@@ -46,6 +59,8 @@ static void announced(struct association *a, uint32_t code)
     if (!a->peer_is_shim)
         return;
     set_rto(a, a->rto_initial, a->rto_min);
+    if (code & WIRE_RUNS)
+        allow_bursts(a);
     if (code & WIRE_RUNS && a->remote_udp)
         packets_allow_runs(&peer);
     for (size_t i = 0; a->peer && a->remote_udp && code & WIRE_RUNS && i < a->peer->list.count; i++) {
