@@ -12,8 +12,8 @@
 
 /* The IP and UDP headers around an SCTP packet, bytes. */
 enum { ENCAPSULATION_V4 = 20 + 8, ENCAPSULATION_V6 = 40 + 8, LARGEST_DATAGRAM = 65507 };
-/* Of SCTP: loopback's 64 KB leave no room for the headers. */
-enum { LARGEST_PACKET = 61440 };
+/* Of SCTP: loopback's 64 KB leave no room for the headers. And packets that leave together. */
+enum { LARGEST_PACKET = 61440, LARGEST_RUN = LARGEST_DATAGRAM - ENCAPSULATION_V6 };
 
 /*
  * Opens the UDP sockets, IPv4's and, where there is one, IPv6's. A port that is taken becomes any

@@ -13,7 +13,7 @@
 #include "packets_internal.h"
 
 enum {
-    QUEUE = 64, /* packets that wait; as many as a run may have */
+    QUEUE = 132, /* packets that wait: three whole runs at MTU 1500 */
 };
 
 /* Copies of the packets' descriptions; their parts lie in `parts`, in order. */
@@ -96,9 +96,8 @@ static size_t run_length(size_t first)
         const struct packet *next = &queue[first + count];
 
         if (next->len > head->len || next->tos != head->tos ||
-            bytes + next->len > LARGEST_DATAGRAM - ENCAPSULATION_V6 ||
-            segments + next->count > 1024 || !address_equal(&next->to, &head->to) ||
-            !address_equal(&next->from, &head->from))
+            bytes + next->len > LARGEST_RUN || segments + next->count > 1024 ||
+            !address_equal(&next->to, &head->to) || !address_equal(&next->from, &head->from))
             break;
         bytes += next->len;
         segments += next->count;

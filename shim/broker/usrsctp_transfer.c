@@ -29,12 +29,31 @@ static void set_rto(struct association *a, uint32_t initial, uint32_t min)
     socket_set(a->socket, SCTP_RTOINFO, &rto, sizeof rto, "RTO_MIN");
 }
 
+/* Messages fill packets, and one run of them: else each ends with two runs that are short. */
+static void fit_chunk(struct association *a)
+{
+    enum { HEADERS = SCTP_FIRST_CHUNK + 16 /* of a DATA chunk */ };
+    struct sctp_status status;
+    socklen_t len = sizeof status;
+    uint32_t part, parts;
+
+    if (usrsctp_getsockopt(a->socket, IPPROTO_SCTP, SCTP_STATUS, &status, &len) < 0)
+        return;
+    part = status.sstat_fragmentation_point;
+    parts = part ? LARGEST_RUN / (part + HEADERS) : 0;
+    if (parts > a->chunk / part)
+        parts = a->chunk / part;
+    if (parts)
+        a->chunk = parts * part;
+}
+
 void association_up(struct association *a)
 {
     uint32_t initial = a->rto_initial > a->rto_floor ? a->rto_initial : a->rto_floor;
 
     a->up = true;
     set_rto(a, initial, a->rto_floor);
+    fit_chunk(a);
     paths_up(a);
 }
 
