@@ -12,7 +12,7 @@
 #include "leg.h"
 
 enum {
-    BUFFER = 256 << 10,
+    BUFFER = 64 << 10, /* more would not stay in the cache between its two copies */
     LEAST = 8 << 10,
     ALL = 256 << 20, /* what may wait here for all legs together, each way */
     TURN = 1 << 20,  /* bytes of one direction before others have their turn */

@@ -130,7 +130,8 @@ bool stack_start(const struct stack_user *told)
     usrsctp_sysctl_set_sctp_reconfig_enable(0);
     usrsctp_sysctl_set_sctp_cmt_on_off(1); /* may be set per socket, and is */
     usrsctp_sysctl_set_sctp_max_chunks_on_queue(65536);
-    usrsctp_sysctl_set_sctp_L2_abc_variable(RUN_PACKETS);
+    usrsctp_sysctl_set_sctp_do_drain(0); /* what has been acknowledged is never dropped */
+    usrsctp_sysctl_set_sctp_L2_abc_variable(RUN_PACKETS); /* that one acknowledgement may be for */
     last_tick = loop_now();
     input_start();
     return self_test();
