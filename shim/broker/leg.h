@@ -50,6 +50,7 @@ struct leg {
     bool seen; /* of a LEG_CALLING: the program's socket connects */
     bool told; /* of a LEG_FAILED: the program's socket has been reset */
     bool asked; /* the program knows that it has it */
+    bool readable; /* of a LEG_OPEN: something may be there to be read */
     bool failed; /* of a LEG_OPEN: the program has reset its socket, or closed it unread */
     bool inbound, due, program_ended, finish_due, peer_ended;
 };

@@ -220,6 +220,7 @@ static void leg_ready(struct source *source, uint32_t events)
     struct leg *leg = leg_of_source(source);
 
     leg->failed |= (events & EPOLLERR) != 0;
+    leg->readable |= (events & ~(uint32_t)EPOLLOUT) != 0;
     relay_due(leg);
 }
 
@@ -227,6 +228,7 @@ void leg_opened(struct leg *leg)
 {
     leg_say(leg, leg->inbound ? "was called" : "is connected", "");
     leg->state = LEG_OPEN;
+    leg->readable = true;
     leg->source.ready = leg_ready;
     relay_due(leg);
 }

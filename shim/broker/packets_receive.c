@@ -98,6 +98,9 @@ static int make_room(void *blocks[AT_ONCE])
     return AT_ONCE;
 }
 
+/* The last look has not emptied it; else epoll tells. */
+static bool more[PACKETS_SOCKETS];
+
 static unsigned receive_from(const struct source *source, unsigned most)
 {
     static void *blocks[AT_ONCE];
@@ -124,6 +127,7 @@ static unsigned receive_from(const struct source *source, unsigned most)
         packets_counted.receives++;
         done += count > 0 ? (unsigned)count : 0;
     } while (count == AT_ONCE && done < most);
+    more[source - packets_sockets] = count == AT_ONCE;
     return done;
 }
 
@@ -162,7 +166,7 @@ unsigned packets_receive(unsigned most)
     unsigned done = 0;
 
     for (size_t i = 0; i < PACKETS_SOCKETS; i++)
-        if (packets_sockets[i].fd >= 0)
+        if (more[i])
             done += receive_from(&packets_sockets[i], most);
     return done;
 }

@@ -125,9 +125,14 @@ static enum flow pump_out(struct leg *leg)
     if (leg->finish_due)
         return finish(leg);
     while (!leg->program_ended && done < TURN) {
-        ssize_t n = recv(leg->source.fd, buffer, chunk < most ? chunk : most, MSG_DONTWAIT);
+        size_t size = chunk < most ? chunk : most;
         enum flow flow;
+        ssize_t n;
 
+        if (!leg->readable)
+            return FLOW_WAITS;
+        n = recv(leg->source.fd, buffer, size, MSG_DONTWAIT);
+        leg->readable = n == (ssize_t)size; /* else that was all, and epoll tells of more */
         if (n < 0)
             return errno == EAGAIN || errno == EINTR ? FLOW_WAITS : FLOW_BROKEN;
         if (n == 0) {
