@@ -115,7 +115,8 @@ void relay_drop(struct leg *leg);
 /* Something may have to be moved: in this turn, after the packets that have arrived. */
 void relay_due(struct leg *leg);
 void relay_forget_due(struct leg *leg);
-/* Runs those that are due. */
+/* Runs those that are due, for a millisecond or two; relay_waiting(): some are left. */
 void relay_turn(void);
+bool relay_waiting(void);
 
 #endif

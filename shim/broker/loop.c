@@ -17,18 +17,18 @@ static struct alarm *alarms;
 static void **buried;
 static size_t burials, graves;
 
-static void look_at_clock(void)
+int64_t loop_clock(void)
 {
     struct timespec time;
 
     clock_gettime(CLOCK_MONOTONIC, &time);
-    now = (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
 bool loop_start(void)
 {
     epoll = epoll_create1(EPOLL_CLOEXEC);
-    look_at_clock();
+    now = loop_clock();
     return epoll >= 0;
 }
 
@@ -123,7 +123,7 @@ static void serve(int limit)
     static struct epoll_event events[AT_ONCE];
     int count = epoll_wait(epoll, events, AT_ONCE, timeout(limit));
 
-    look_at_clock();
+    now = loop_clock();
     for (int i = 0; i < count; i++) {
         struct source *source = events[i].data.ptr;
 

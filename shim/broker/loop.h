@@ -23,6 +23,8 @@ struct alarm {
 bool loop_start(void);
 /* Milliseconds on CLOCK_MONOTONIC, as of this turn of the loop. */
 int64_t loop_now(void);
+/* And as of now. */
+int64_t loop_clock(void);
 
 /* Watches a descriptor for these EPOLL bits; 0 leaves it alone, errors included. */
 void loop_watch(struct source *source, uint32_t events);

@@ -145,6 +145,11 @@ static bool end_if_idle(void)
     return true;
 }
 
+static int before(void)
+{
+    return relay_waiting() ? 0 : stack_patience();
+}
+
 static void after(void)
 {
     stack_take();
@@ -161,7 +166,7 @@ static void after(void)
 
 static int serve(bool foreground)
 {
-    static const struct loop_hooks hooks = {.before = stack_patience, .after = after};
+    static const struct loop_hooks hooks = {.before = before, .after = after};
 
     share_descriptors();
     if (!loop_start())

@@ -52,14 +52,20 @@ void relay_forget_due(struct leg *leg)
     leg->due = false;
 }
 
+bool relay_waiting(void)
+{
+    return due != NULL;
+}
+
 void relay_turn(void)
 {
+    int64_t end = loop_clock() + 1; /* packets, requests and alarms must not wait for long */
     struct leg *last = NULL;
 
     /* Those that become due again meanwhile come after, in the next turn. */
     for (struct leg *leg = due; leg; leg = leg->next_due)
         last = leg;
-    while (due && last) {
+    while (due && last && loop_clock() <= end) {
         struct leg *leg = due;
 
         relay_forget_due(leg);
