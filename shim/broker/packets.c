@@ -11,7 +11,7 @@
 
 #include "../log.h"
 
-enum { SOCKET_BUFFER = 4 << 20 };
+enum { RECEIVE_BUFFER = 64 << 20, SEND_BUFFER = 4 << 20 };
 
 struct source packets_sockets[PACKETS_SOCKETS] = {
     {.fd = -1}, {.fd = -1}, {.fd = -1}, {.fd = -1}};
@@ -55,10 +55,10 @@ static void set_options(int fd, int family)
         set(fd, IPPROTO_IP, IP_RECVERR, 1);
     }
     /* Beyond the system's limit where we may; it holds what arrives for all associations. */
-    set(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
-    set(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER);
-    set(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
-    set(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER);
+    set(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
+    set(fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
+    set(fd, SOL_SOCKET, SO_SNDBUF, SEND_BUFFER);
+    set(fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER);
 }
 
 static void watch(struct source *source)
