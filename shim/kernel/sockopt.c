@@ -83,8 +83,8 @@ static int get_error(int fd, void *value, socklen_t *len)
         bool hard = ready_now(fd, 0) & POLLERR;
 
         error = int_option(fd, SOL_SOCKET, SO_ERROR, 0);
-        if (kind == FD_OPEN && !hard)
-            error = 0; /* of one path: the connection lives */
+        if ((kind == FD_OPEN && !hard) || kind == FD_LISTENING)
+            error = 0; /* of one path: the connection lives; or of who was not accepted yet */
         if (error && kind == FD_OPEN)
             error = reset_told(fd, error);
         if (!error && kind == FD_OPEN)

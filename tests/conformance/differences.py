@@ -21,7 +21,8 @@ FIRST_MESSAGE = ("only the first queued message can be seen without reading it: 
                  "FIONREAD counts it, poll tells of it whatever SO_RCVLOWAT says, and a reset before "
                  "accept() is seen after it")
 HALF_CLOSE = ("the peer's half-close is a message: the kernel shows it as RDHUP when everything "
-              "before it and itself has been read; until then it is IN")
+              "before it and itself has been read; until then it is IN, and data that resets the "
+              "connection when a process is killed")
 INSIDE_LIBC = ("POSIX aio and streams of wide characters work inside libc, on SCTP as it is: one write "
                "is one message, which the send buffer must hold, and the notice of the end is data")
 OF_ONE_PROCESS = ("what SCTP has no place for is of the process that did it, and of its children: to "
@@ -53,6 +54,7 @@ DIFFERENCES = {
         "ended in good order", {"server": [0, [0, ""]]}),
     "teardown.half_close_edge": Difference(HALF_CLOSE, {"edge": [1]}),
     "teardown.half_close_early_bits": Difference(HALF_CLOSE, {"poll": "IN|OUT", "epoll": [5]}),
+    "teardown.half_close_killed": Difference(HALF_CLOSE, {"end": ["ECONNRESET", ""]}),
     "peek.across": Difference(
         FIRST_MESSAGE,
         {"peek": [3, "one"], "peek 5": [3, "one"],

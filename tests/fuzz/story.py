@@ -136,6 +136,13 @@ class Story:
                    and shown in ("ECONNABORTED", "ECONNRESET", "EPIPE")
                    for step, shown in self.before(index))
 
+    def killed_unread(self, end, index):
+        """Whether a process was killed after the end's half-close, which nobody had read."""
+        since = self.shut_at(end, "WR", index)
+        after = [] if since is None else self.before(index)[since + 1:]
+        return (any(step.verb == "kill" for step, _ in after) and not any(
+            step.verb in ("recv", "drain") and step.end == peer_of(end) for step, _ in after))
+
     def moved(self, end, index):
         """Whether the end has been held by more than the process that made it."""
         return any((step.verb == "pass" and step.end == end) or step.verb in ("fork", "exec")

@@ -69,6 +69,7 @@ EPOLL = ("A epadd c0 IN+ET", "B close s0", "A epwait 0")
 ROOM = ("A epadd c0 IN+OUT+ET", "A epwait 0", "B send s0 write 5", "A send c0 write 5", "A epwait 0")
 SHUT = ("B send s0 write 5", "A epadd c0 IN+ET", "A epwait 0", "A shutdown c0 WR", "A epwait 0")
 OPTIONS = ("A setopt c0 TCP_KEEPCNT 3", "A pass c0 B c0", "B getopt c0 TCP_KEEPCNT")
+KILLED = ("B shutdown s0 WR", "A kill", "B send s0 write 9")
 TAKEN_BACK = ("A pass c0 B c0", "B connect c0 l0", "A recv c0 read 9")
 COMPARED = (
     (PEEK, "9 9 OUT", "4 4 OUT", None),
@@ -103,6 +104,8 @@ COMPARED = (
     (SHUT, "all ok c0:IN ok c0:IN", "all ok nothing ok nothing", 2),
     (OPTIONS, "ok ok 3", "ok ok 9", None),
     (OPTIONS[::2], "ok 3", "ok 9", 1),
+    (KILLED, "ok gone EPIPE_SIGPIPE", "ok gone ECONNRESET", None),
+    (KILLED[1:], "gone EPIPE_SIGPIPE", "gone ECONNRESET", 1),
     (TAKEN_BACK, "ok ECONNABORTED ENOTCONN", "ok ECONNABORTED 0", None),
     (TAKEN_BACK, "ok EISCONN ENOTCONN", "ok EISCONN 0", 2),
     (TAKEN_BACK[1:], "ECONNABORTED ENOTCONN", "ECONNABORTED 0", 1),

@@ -448,6 +448,15 @@ def reset_unaccepted(t):
         t(name, call(server))
 
 
+@behaviour("ends.reset_listener", "a client resets before it is accepted: the listener knows of no error")
+def reset_listener(t):
+    lsock, client = listener(), tcp()
+    client.connect(lsock.getsockname())
+    reset_by(client)
+    time.sleep(0.05)
+    t("so_error", [so_error(lsock), so_error(lsock)])
+
+
 @behaviour("ends.taken_back", "connect() takes a connection back, or what is left of one, in one of the "
            "processes that hold it: what another sees")
 def taken_back(t):

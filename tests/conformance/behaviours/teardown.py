@@ -243,6 +243,23 @@ def half_close_exit(t):
     t("status", child.wait(5))
 
 
+@behaviour("teardown.half_close_killed", "a server that is killed before it has read the end of the "
+           "stream")
+def half_close_killed(t):
+    client, server = pair(t)
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(10)
+        os._exit(0)
+    server.close()
+    libc.raw("shutdown", client.fileno(), WR)
+    time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    pollfor(client, 0x10)
+    t("end", libc.recv(client.fileno(), 10))
+
+
 @behaviour("teardown.half_close_dup", "shutdown through a duplicate holds for the original")
 def half_close_dup(t):
     client, server = pair(t)
