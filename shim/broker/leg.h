@@ -94,6 +94,12 @@ void leg_enter(struct leg *leg);
 struct leg *leg_find_outbound(const union address *program, const union address *broker);
 /* The program is there, and bytes may go. */
 void leg_opened(struct leg *leg);
+/*
+ * The program has ended its direction, perhaps for it has closed its socket. The kernel forgets one
+ * that is closed when the peer has not ended its direction after a while (tcp_fin_timeout, tcp(7));
+ * so do we then, or a peer that is no more would be waited for without end.
+ */
+void leg_waits_for_peer(struct leg *leg);
 /* It is over, and counts no more, but who it was and `error` stay known, until forgotten later. */
 void leg_bury(struct leg *leg, int error);
 void leg_forget_later(struct leg *leg);

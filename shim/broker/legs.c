@@ -24,6 +24,7 @@ enum {
     MOST_OF_OTHERS = MOST_LEGS / 4, /* of each user that is not ours */
     FAILED_FOR = 60000, /* ms that an outcome is known */
     MANY_FAILED = 4096, /* from which on that is shorter */
+    LOOK_FOR_PROGRAM = 5000, /* ms from one look to the next */
 };
 
 static struct leg *table[HASH];
@@ -231,6 +232,22 @@ void leg_opened(struct leg *leg)
     leg->readable = true;
     leg->source.ready = leg_ready;
     relay_due(leg);
+}
+
+static void look_for_program(struct alarm *alarm)
+{
+    struct leg *leg = leg_of_alarm(alarm);
+
+    if (diag_state(&leg->program, &leg->broker) == 0)
+        leg_end(leg, true);
+    else
+        loop_alarm(alarm, LOOK_FOR_PROGRAM);
+}
+
+void leg_waits_for_peer(struct leg *leg)
+{
+    leg->alarm.ring = look_for_program;
+    loop_alarm(&leg->alarm, LOOK_FOR_PROGRAM);
 }
 
 /* ---- Whom the stack wakes, and whom programs ask for ---- */

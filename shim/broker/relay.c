@@ -143,6 +143,7 @@ static enum flow pump_out(struct leg *leg)
             return errno == EAGAIN || errno == EINTR ? FLOW_WAITS : FLOW_BROKEN;
         if (n == 0) {
             leg->program_ended = true;
+            leg_waits_for_peer(leg);
             return finish(leg);
         }
         flow = give_peer(leg, buffer, (size_t)n);

@@ -107,6 +107,10 @@ class Host:
         status = self.status()
         return int(re.search(r"pid (\d+)", status)[1]) if status else None
 
+    def forget_closed_after(self, seconds):
+        """Sockets that their programs have closed, and whose peers do not answer."""
+        self.plain("sh", "-c", f"echo {seconds} > /proc/sys/net/ipv4/tcp_fin_timeout")
+
     def kill_broker(self):
         """As a crash would end it; until it is gone."""
         pid = self.broker_pid()

@@ -69,6 +69,7 @@ class Soak:
         self.hosts = {"10.0.0.1": one, "10.0.0.2": other}
         self.servers, self.ports = [], {}
         for host in self.hosts.values():
+            host.forget_closed_after(5)
             host.broker("--foreground", "--idle=0")
             until(host.status, "a broker runs")
         for address, host in self.hosts.items():

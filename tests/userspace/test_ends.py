@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 from hosts import until
@@ -63,6 +64,31 @@ def test_a_broker_that_is_ended_resets_both_ends(two):
     os.kill(one.broker_pid(), signal.SIGTERM)
     assert client.stdout.readline() == "ConnectionResetError\n"
     assert server.stdout.readline() == "ConnectionResetError\n"
+
+
+def test_a_peer_that_is_no_more_is_not_waited_for_without_end(two):
+    """The program has closed, all has arrived, and then the other host's broker is killed."""
+    one, other = two
+    one.forget_closed_after(2)
+    server = other.start(sys.executable, "-c", """
+import socket
+listener = socket.create_server(("0.0.0.0", 0))
+print("listens", listener.getsockname()[1], flush=True)
+conn, _ = listener.accept()
+assert conn.recv(9) == b"x" and conn.recv(9) == b""
+print("read", flush=True)
+input()
+""")
+    done = one.run(sys.executable, "-c", f"""
+import socket
+sock = socket.create_connection(("10.0.0.2", {port_of(server)}))
+sock.sendall(b"x")
+""")
+    assert done.returncode == 0, done.stderr
+    assert server.stdout.readline() == "read\n"
+    assert ": 1 associations, 1 legs" in one.status()
+    other.kill_broker()
+    until(lambda: ": 0 associations, 0 legs" in one.status(), "it is forgotten")
 
 
 def test_many_connections_at_a_time(two):
