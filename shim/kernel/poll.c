@@ -86,14 +86,9 @@ static short open_events(const struct pollfd *at)
 /* Gone before it was accepted: it still takes one write, if this direction is open. */
 static short gone_events(const struct pollfd *at)
 {
-    short seen = at->revents;
-
-    if (asks_for_end(at)) {
-        head_settle(at->fd);
-        if (end_met(at->fd))
-            seen = look_again(at);
-    }
-    return seen | POLLOUT | POLLWRNORM | error_bit(at->fd);
+    head_settle(at->fd);
+    (void)end_met(at->fd);
+    return look_again(at) | POLLOUT | POLLWRNORM | error_bit(at->fd);
 }
 
 static short tcp_events(const struct pollfd *at)

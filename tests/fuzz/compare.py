@@ -67,10 +67,13 @@ def epoll_ends(story, index, end, tcp, shim):
 
 def room_again(story, index, end, tcp, shim):
     """To SCTP there is room again when data was acknowledged, to TCP when there was none before."""
-    more = bits(shim) - bits(tcp)
+    more, there = bits(shim) - bits(tcp), {"OUT"}
+    if story.unread(end, index) > 0:
+        there.add("IN")
+    if story.shut_at(end, "RD", index) is not None:
+        there |= {"IN", "RDHUP"}
     return (story.steps[index].verb == "epwait" and bits(tcp) < bits(shim) and "OUT" in more
-            and more <= ({"IN", "OUT"} if story.unread(end, index) > 0 else {"OUT"})
-            and story.by_edges(end, index) and story.sent(end, index))
+            and more <= there and story.by_edges(end, index) and story.sent(end, index))
 
 
 def shut_unheard(story, index, end, tcp, shim):
@@ -107,6 +110,14 @@ def ended_for_good(story, index, end, tcp, shim):
                                   or story.acted(one, since, index)):
             return True
     return False
+
+
+def ended_while_full(story, index, end, tcp, shim):
+    """The peer has shut down both directions; what resets TCP's end waits in its buffers, and so
+    does what it writes."""
+    since = None if end is None else story.both_shut_at(peer_of(end), index)
+    return (since is not None and story.steps[index].verb in SENDS and shim.startswith("EPIPE")
+            and story.unread(peer_of(end), since) >= UNKNOWN)
 
 
 def closed_with_data(story, index, end, tcp, shim):
@@ -164,6 +175,7 @@ RULES = (
     Rule("teardown.half_close_killed", killed_before_end, diverges=True),
     Rule("ends.taken_back", taken_back_by_another, diverges=True),
     Rule("teardown.shutdown_both_later", ended_for_good, diverges=True),
+    Rule("teardown.shutdown_both_later", ended_while_full, diverges=True),
     Rule("teardown.shutdown_both_later", closed_with_data, diverges=True),
     Rule("ends.reset_unaccepted", reset_behind_data, diverges=True),
     Rule("ends.unaccepted_shared", dropped_unaccepted, diverges=True),

@@ -63,10 +63,13 @@ READ_SHUT = ("A shutdown c0 RD", "B send s0 write 5", "A recv c0 read 5", "A get
              "A recv c1 read 5")
 BOTH_SHUT = ("A shutdown c0 RDWR", "B send s0 write 5", "A recv c0 read 5", "A poll c0 IN 0")
 UNDER_WAY = ("A send c0 sendmsg 8000000", "B shutdown s0 RDWR", "A poll c0 OUT 0")
+FULL = (*UNDER_WAY[:2], "A send c0 write 5")
 HALF_CLOSED = ("B send s0 write 5", "B shutdown s0 WR", "A poll c0 IN+RDHUP 0",
                "A recv c0 read 5", "A poll c0 IN+RDHUP 0")
 EPOLL = ("A epadd c0 IN+ET", "B close s0", "A epwait 0")
 ROOM = ("A epadd c0 IN+OUT+ET", "A epwait 0", "B send s0 write 5", "A send c0 write 5", "A epwait 0")
+ROOM_SHUT = ("A epadd c0 IN+OUT+ET", "A shutdown c0 RD", "A epwait 0", "A send c0 write 5",
+             "A epwait 0")
 SHUT = ("B send s0 write 5", "A epadd c0 IN+ET", "A epwait 0", "A shutdown c0 WR", "A epwait 0")
 OPTIONS = ("A setopt c0 TCP_KEEPCNT 3", "A pass c0 B c0", "B getopt c0 TCP_KEEPCNT")
 KILLED = ("B shutdown s0 WR", "A kill", "B send s0 write 9")
@@ -88,6 +91,9 @@ COMPARED = (
     (BOTH_SHUT, "ok all ECONNRESET IN", "ok all wrong_bytes IN", 2),
     (UNDER_WAY, "part ok OUT+ERR+HUP", "part ok OUT", None),
     (UNDER_WAY, "all ok -", "all ok OUT", 2),
+    (FULL, "part ok all", "part ok EPIPE_SIGPIPE", None),
+    (FULL, "all ok all", "all ok EPIPE_SIGPIPE", 2),
+    (FULL[1:], "ok all", "ok EPIPE_SIGPIPE", 1),
     (BOTH_SHUT[1:], "all ECONNRESET IN", "all 0 IN", 1),
     (HALF_CLOSED, "all ok IN+RDHUP 5 IN+RDHUP", "all ok IN 5 IN+RDHUP", None),
     (HALF_CLOSED, "all ok IN+RDHUP 5 IN+RDHUP", "all ok IN 5 IN", 4),
@@ -100,6 +106,7 @@ COMPARED = (
     (ROOM, "ok c0:OUT all all nothing", "ok c0:OUT all all c0:IN+OUT", None),
     (ROOM, "ok c0:OUT all all nothing", "ok c0:OUT all all c0:OUT+RDHUP", 4),
     (ROOM[::2], "ok all nothing", "ok all c0:OUT", 2),
+    (ROOM_SHUT, "ok ok c0:IN+RDHUP all nothing", "ok ok c0:IN+RDHUP all c0:IN+OUT+RDHUP", None),
     (SHUT, "all ok c0:IN ok c0:IN", "all ok c0:IN ok nothing", None),
     (SHUT, "all ok c0:IN ok c0:IN", "all ok nothing ok nothing", 2),
     (OPTIONS, "ok ok 3", "ok ok 9", None),

@@ -437,6 +437,8 @@ def unaccepted_shared(t):
 def reset_unaccepted(t):
     for name, call in (("send", lambda server: libc.send(server.fileno(), b"x", QUIETLY)),
                        ("poll", pollnow),
+                       ("read", lambda server: [libc.recv(server.fileno(), 4), pollnow(server, 5),
+                                                libc.recv(server.fileno(), 10)]),
                        ("recv", lambda server: [libc.recv(server.fileno(), 10),
                                                 libc.recv(server.fileno(), 10)[0]])):
         lsock, client = listener(), tcp()
