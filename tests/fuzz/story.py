@@ -137,11 +137,12 @@ class Story:
                    for step, shown in self.before(index))
 
     def killed_unread(self, end, index):
-        """Whether a process was killed after the end's half-close, which nobody had read."""
+        """Whether a process was killed after the end's half-close, which nobody had been told of."""
         since = self.shut_at(end, "WR", index)
         after = [] if since is None else self.before(index)[since + 1:]
         return (any(step.verb == "kill" for step, _ in after) and not any(
-            step.verb in ("recv", "drain") and step.end == peer_of(end) for step, _ in after))
+            step.verb in ("recv", "drain") and step.end == peer_of(end)
+            and (shown == "0" or "end of file" in shown) for step, shown in after))
 
     def moved(self, end, index):
         """Whether the end has been held by more than the process that made it."""

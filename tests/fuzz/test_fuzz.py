@@ -112,6 +112,8 @@ COMPARED = (
     (OPTIONS, "ok ok 3", "ok ok 9", None),
     (OPTIONS[::2], "ok 3", "ok 9", 1),
     (KILLED, "ok gone EPIPE_SIGPIPE", "ok gone ECONNRESET", None),
+    ((KILLED[0], "A recv c0 read 5", *KILLED[1:]), "ok 5 gone EPIPE", "ok 5 gone ECONNRESET", None),
+    ((KILLED[0], "A recv c0 read 5", *KILLED[1:]), "ok 0 gone EPIPE", "ok 0 gone ECONNRESET", 3),
     (KILLED[1:], "gone EPIPE_SIGPIPE", "gone ECONNRESET", 1),
     (TAKEN_BACK, "ok ECONNABORTED ENOTCONN", "ok ECONNABORTED 0", None),
     (TAKEN_BACK, "ok EISCONN ENOTCONN", "ok EISCONN 0", 2),
