@@ -13,6 +13,9 @@ PORTS = "an SCTP port of the stack's own is used: TCP's ephemeral range does not
 
 ROOM = "more is on its way than between two TCP sockets: the leg's buffers at both ends, the stack's"
 
+EARLY_END = ("a simultaneous open, which a leg's connect is, ends in newer kernels the direction that was "
+             "shut down before it: the peer is told, TCP's other connects tell nobody")
+
 DIFFERENCES = {
     "connect.ports_exhausted": (PORTS, {"how many": 5, "then": 0}),
     "connecting.refused_then_connect": (RESET_ONLY, {"send": "ECONNRESET"}),
@@ -20,7 +23,8 @@ DIFFERENCES = {
     "connecting.told_shutdown": (LATER, {"connect 0": None, "connect 1": None, "connect 2": None}),
     "connecting.up_and_reset": (LATER, {"error": "ECONNREFUSED"}),
     "connecting.told_once_copy": (LATER, {"copy": None, "first": None, "late copy": None}),
-    "ends.shut_before_elsewhere": (LATER, {"poll 1": None, "poll 2": None}),
+    "ends.shut_before": (EARLY_END, {"poll 1": None, "poll 2": None}),
+    "ends.shut_before_elsewhere": (EARLY_END, {"poll 1": None, "poll 2": None}),
     "listen.in_use": ("that a wildcard and an address share a port is found by listen(), not bind()",
                       {"wildcard": 0}),
     "listen.freebind": ("an address that this host has not cannot be listened at",
