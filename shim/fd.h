@@ -105,6 +105,7 @@ struct fd_info {
         own, /* and getsockname(): the kernel says what the path in use leaves from */
         asked; /* where connect() was to go to, if it may go there another way (fallback.c) */
     _Atomic uint8_t fallback; /* enum fallback */
+    _Atomic uint8_t mute;     /* writing was shut down before there was a connection */
     _Atomic uint8_t touched;  /* the program has set an option */
     _Atomic uint8_t turn;     /* of a listener: which of its two kinds is asked first */
     _Atomic int companion;    /* its number, plus 1 (kernel/dual.h); or 0 */

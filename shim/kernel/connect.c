@@ -51,6 +51,7 @@ static void shut_from_the_start(int fd)
         ends_note(fd, FDF_READ_SHUT);
     if (how & FDF_WRITE_SHUT && !(state_get(fd) & STATE_FIN_SENT))
         state_add(fd, STATE_MUTE);
+    fd_info(fd)->mute = (state_get(fd) & STATE_MUTE) != 0;
 }
 
 /* There is, or was, a connection. */

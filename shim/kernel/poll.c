@@ -43,7 +43,7 @@ static bool asks_for_end(const struct pollfd *at)
 {
     unsigned ends = fd_is_unshared(at->fd) ? fd_info(at->fd)->flags : ends_recall(at->fd);
 
-    return at->events & POLLRDHUP || ends & FDF_WRITE_SHUT;
+    return at->events & POLLRDHUP || ends & FDF_WRITE_SHUT || fd_info(at->fd)->mute;
 }
 
 /* Perhaps an end, the peer's or ours, makes it readable; who asks for no data is not told of that. */
@@ -61,6 +61,12 @@ static short error_bit(int fd)
     return state_get(fd) & STATE_DUE ? POLLERR : 0;
 }
 
+/* With a direction that was never open the peer's end leaves none. */
+static short mute_bit(int fd)
+{
+    return fd_info(fd)->mute && reading_ended(fd) ? POLLHUP : 0;
+}
+
 static short open_events(const struct pollfd *at)
 {
     short seen = at->revents;
@@ -73,14 +79,14 @@ static short open_events(const struct pollfd *at)
         return seen | error_bit(at->fd);
     } else if (seen & POLLRDHUP) {
         if (!end_met(at->fd))
-            return seen;
+            return seen | mute_bit(at->fd);
     } else if (may_hide_end(at)) {
         head_settle(at->fd);
         (void)end_met(at->fd);
     } else {
         return seen;
     }
-    return look_again(at);
+    return look_again(at) | mute_bit(at->fd);
 }
 
 /* Gone before it was accepted: it still takes one write, if this direction is open. */

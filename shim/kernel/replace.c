@@ -225,6 +225,7 @@ static void begin_again(int fd, struct fd_info *info)
     info->chunk = 0;
     info->ostreams = 0;
     info->followers = FOLLOWERS_UNKNOWN;
+    info->mute = false;
     info->paths = 0;
     memset(&info->peer, 0, sizeof info->peer);
     memset(&info->own, 0, sizeof info->own);

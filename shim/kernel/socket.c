@@ -110,6 +110,7 @@ void kernel_recall(int fd, struct fd_info *info)
     if (ends_recall(fd) & FDF_GONE_EARLY)
         fd_gone_early(fd);
     local_recall_name(fd);
+    info->mute = (state_get(fd) & STATE_MUTE) != 0;
     info->kept_alive = int_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0) != 0;
     /* Begun by another process. Who wants to hear of ICMP errors then, it is for the connect. */
     if (events_unsettled(fd)) {

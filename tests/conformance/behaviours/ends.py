@@ -292,6 +292,19 @@ def shut_before(t):
             t("end", libc.recv(server.fileno(), 10))
 
 
+@behaviour("ends.shut_before_both", "shutdown of writing before connect, then the peer's end: poll")
+def shut_before_both(t):
+    for events in (5, 1, 4, 0x2000):
+        lsock, client = listener(), tcp()
+        shut(client, WR)
+        client.connect(lsock.getsockname())
+        server, _ = lsock.accept()
+        shut(server, WR)
+        time.sleep(0.05)
+        t(f"poll {events}", [pollnow(client, events), elsewhere(pollnow, client, events)])
+        t(f"then {events}", [libc.recv(client.fileno(), 10), pollnow(client)])
+
+
 @behaviour("ends.shut_before_elsewhere", "shutdown before connect, in another process than the one that "
            "connects, holds too")
 def shut_before_elsewhere(t):
