@@ -20,8 +20,8 @@ from differences import DIFFERENCES  # noqa: E402
 
 BATCH = 25
 SECONDS = 25               # whole batches are begun until then
-# Of others about one in a thousand still shows a difference that is a fault: `make fuzz` finds it.
-SEEDS = range(201_000, 202_500)
+# All of these have been played. Of others one in some thousands may show a fault: `make fuzz`.
+SEEDS = range(320_000, 330_000)
 
 
 def test_a_seed_always_makes_the_same_script():
