@@ -318,11 +318,14 @@ def test_watching_counts_failovers(hosts):
                 watching.kill()
 
 
-def test_one_line_without_sctp(launcher, shim_env, hosts):
+def test_one_line_without_sctp(launcher, shim_env, hosts, tmp_path):
+    """Where nothing has been left to TCP either, and no broker runs."""
+    tmp_path.chmod(0o700)
     hide = "mount -t tmpfs none /proc && exec \"$@\""
     for words in (["status"], ["primary", "1", "10.0.0.1"], ["probe", "1"]):
         done = subprocess.run(["unshare", "-m", "sh", "-c", hide, "sh", sys.executable, NOSCTP,
-                               launcher, *words], env=shim_env, capture_output=True, text=True,
-                              timeout=60, check=False)
+                               launcher, *words],
+                              env={**shim_env, "XDG_RUNTIME_DIR": str(tmp_path)},
+                              capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stdout) == (69, "")
         assert re.fullmatch(r"sctpshim: SCTP cannot be used \(E\w+\): .*\n", done.stderr)
