@@ -4,6 +4,7 @@
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,6 +34,17 @@ def public():
     directory.chmod(0o755)
     yield directory
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def keys(public):
+    """OpenSSH's: a directory with a host key and a user's key, made by ssh-keygen without the shim."""
+    directory = public / "openssh"
+    directory.mkdir(mode=0o700)
+    for name in ("host_key", "user_key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / name],
+                       check=True, timeout=60)
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from filters import filtering
 from programs import MB, Programs, free_port, sha256
 from test_languages import classes                                           # noqa: F401
 from test_nginx import start_nginx
-from test_openssh import CONFIG as SSHD, keys                                # noqa: F401
+from test_openssh import CONFIG as SSHD
 
 LANGUAGES = HERE / "languages"
 # Name: what the server is, what the client is, the filter between, what carries the bytes.
@@ -114,7 +114,7 @@ def test_redis(sides, payload):
 
 
 @either
-def test_ssh(sides, keys, payload):                                          # noqa: F811
+def test_ssh(sides, keys, payload):
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     port, source = free_port(), payload(MB)
     config = sides.server.directory / "sshd_config"

@@ -31,17 +31,6 @@ SetEnv HOME={directory}
 """
 
 
-@pytest.fixture(scope="session")
-def keys(public):
-    """A directory with a host key and a user's key, made by ssh-keygen without the shim."""
-    directory = public / "openssh"
-    directory.mkdir(mode=0o700)
-    for name in ("host_key", "user_key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / name],
-                       check=True, timeout=60)
-    return directory
-
-
 @pytest.fixture
 def ssh(app, keys):
     """Start sshd; the options that ssh and scp need to reach it, and its port."""

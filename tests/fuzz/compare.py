@@ -67,13 +67,15 @@ def epoll_ends(story, index, end, tcp, shim):
 
 def room_again(story, index, end, tcp, shim):
     """To SCTP there is room again when data was acknowledged, to TCP when there was none before."""
+    if end is None or story.steps[index].verb != "epwait":
+        return False
     more, there = bits(shim) - bits(tcp), {"OUT"}
     if story.unread(end, index) > 0:
         there.add("IN")
     if story.shut_at(end, "RD", index) is not None:
         there |= {"IN", "RDHUP"}
-    return (story.steps[index].verb == "epwait" and bits(tcp) < bits(shim) and "OUT" in more
-            and more <= there and story.by_edges(end, index) and story.sent(end, index))
+    return (bits(tcp) < bits(shim) and "OUT" in more and more <= there
+            and story.by_edges(end, index) and story.sent(end, index))
 
 
 def shut_unheard(story, index, end, tcp, shim):
