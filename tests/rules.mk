@@ -30,14 +30,14 @@ check: all test-programs
 
 # The two halves of check, which has built all.
 check-beside:
-	tests/vm/run -t 1500 $(PYTEST) -m 'not long' $(BESIDE)
+	tests/vm/run -t 2400 $(PYTEST) -m 'not long' $(BESIDE)
 
 check-others:
 	@set -e; for test in $(UNIT_TESTS); do echo "$$test"; $$test; done
 	$(MAKE) RUNS='-runs=10000 -seed=1' fuzz-parsers
 	$(PYTEST) -m 'not long' $(HERE) --ignore=$(BOTH) --ignore=$(LEG)
 	$(PYTEST) -m 'userspace and not long' tests/apps
-	tests/vm/run -t 1500 $(PYTEST) -m 'not long and not userspace' $(HERE:%=--ignore=%) \
+	tests/vm/run -t 2400 $(PYTEST) -m 'not long and not userspace' $(HERE:%=--ignore=%) \
 	    $(BESIDE:%=--ignore=%) tests
 
 check-all:
