@@ -80,10 +80,8 @@ static void dialed(struct source *source, uint32_t events)
     struct leg *leg = leg_of_source(source);
 
     (void)events;
-    if (end_error(source->fd))
+    if (!leg_opened(leg))
         not_answered(leg);
-    else
-        leg_opened(leg);
 }
 
 /* Others than our user could name somebody else's socket: nobody is called in their name. */

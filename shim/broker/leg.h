@@ -52,6 +52,7 @@ struct leg {
     bool asked; /* the program knows that it has it */
     bool readable; /* of a LEG_OPEN: something may be there to be read */
     bool failed; /* of a LEG_OPEN: the program has reset its socket, or closed it unread */
+    bool reset; /* of one that has failed: not after its end, and the socket tells it no more */
     bool inbound, due, program_ended, finish_due, peer_ended;
 };
 
@@ -92,8 +93,16 @@ void leg_discard(struct leg *leg);
 void leg_enter(struct leg *leg);
 /* Without an end of ours it is the last one that was made. */
 struct leg *leg_find_outbound(const union address *program, const union address *broker);
-/* The program is there, and bytes may go. */
-void leg_opened(struct leg *leg);
+/*
+ * The leg's socket has been answered, or will not be: is the program there? If so it is opened, and
+ * bytes may go.
+ */
+bool leg_opened(struct leg *leg);
+/*
+ * The program has reset its socket. What it sent before is there to be read; behind it is the reset,
+ * or an end of file where `error`, which the socket has told, was that.
+ */
+void leg_failed(struct leg *leg, int error);
 /*
  * The program has ended its direction, perhaps for it has closed its socket. The kernel forgets one
  * that is closed when the peer has not ended its direction after a while (tcp_fin_timeout, tcp(7));

@@ -220,18 +220,38 @@ static void leg_ready(struct source *source, uint32_t events)
 {
     struct leg *leg = leg_of_source(source);
 
-    leg->failed |= (events & EPOLLERR) != 0;
+    if (events & EPOLLERR && !leg->failed)
+        leg_failed(leg, 0);
     leg->readable |= (events & ~(uint32_t)EPOLLOUT) != 0;
     relay_due(leg);
 }
 
-void leg_opened(struct leg *leg)
+/*
+ * The kernel says EPIPE of a reset after an end of file. An error is told once; then there is an end
+ * of file behind what was sent before, whatever it was.
+ */
+void leg_failed(struct leg *leg, int error)
 {
+    leg->failed = leg->readable = true;
+    leg->reset |= error == ECONNRESET;
+    leg_waits_for_peer(leg);
+}
+
+/* A socket that has been reset was connected before; one that was never is refused. */
+bool leg_opened(struct leg *leg)
+{
+    int error = end_error(leg->source.fd);
+
+    if (error && error != ECONNRESET && error != EPIPE)
+        return false;
     leg_say(leg, leg->inbound ? "was called" : "is connected", "");
     leg->state = LEG_OPEN;
     leg->readable = true;
     leg->source.ready = leg_ready;
+    if (error)
+        leg_failed(leg, error);
     relay_due(leg);
+    return true;
 }
 
 static void look_for_program(struct alarm *alarm)

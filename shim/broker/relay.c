@@ -113,7 +113,8 @@ static enum flow give_peer(struct leg *leg, const char *bytes, size_t len)
 static enum flow finish(struct leg *leg)
 {
     leg->finish_due = !stack_finish(leg->association);
-    return FLOW_WAITS;
+    /* Nothing more is read, but what comes to a program that has closed its socket is refused. */
+    return leg->failed && !leg->finish_due ? FLOW_BROKEN : FLOW_WAITS;
 }
 
 static enum flow pump_out(struct leg *leg)
@@ -141,6 +142,8 @@ static enum flow pump_out(struct leg *leg)
         leg->readable = n == (ssize_t)size; /* else that was all, and epoll tells of more */
         if (n < 0)
             return errno == EAGAIN || errno == EINTR ? FLOW_WAITS : FLOW_BROKEN;
+        if (n == 0 && leg->reset)
+            return FLOW_BROKEN;
         if (n == 0) {
             leg->program_ended = true;
             leg_waits_for_peer(leg);
@@ -155,18 +158,27 @@ static enum flow pump_out(struct leg *leg)
     }
     if (!leg->program_ended)
         return FLOW_MORE;
-    /* Nothing more is read, but what comes to a program that has closed its socket is refused. */
     return leg->failed ? FLOW_BROKEN : FLOW_WAITS;
 }
 
 /* ---- From the peer to the program ---- */
 
-/* How many bytes the program's socket takes, or -1 when it is gone. */
+/* How many bytes the program's socket takes, or -1. */
 static ssize_t give_program(struct leg *leg, const char *bytes, size_t len)
 {
     ssize_t n = send(leg->source.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-    return n >= 0 ? n : errno == EAGAIN || errno == EINTR ? 0 : -1;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    return n;
+}
+
+/* The program takes nothing more, but what it had sent before that is still to be read. */
+static enum flow refused(struct leg *leg)
+{
+    drop(&leg->to_program);
+    leg_failed(leg, errno);
+    return FLOW_WAITS;
 }
 
 static enum flow give_rest(struct leg *leg)
@@ -178,7 +190,7 @@ static enum flow give_rest(struct leg *leg)
         return FLOW_MORE;
     n = give_program(leg, rest->bytes + rest->at, rest->len - rest->at);
     if (n < 0)
-        return FLOW_BROKEN;
+        return refused(leg);
     rest->at += (size_t)n;
     if (rest->at < rest->len)
         return FLOW_WAITS;
@@ -192,8 +204,8 @@ static enum flow pump_in(struct leg *leg)
     enum flow flow = give_rest(leg);
     size_t most = piece(), done = 0;
 
-    if (flow != FLOW_MORE)
-        return flow;
+    if (flow != FLOW_MORE || leg->failed)
+        return FLOW_WAITS;
     while (!leg->peer_ended && done < TURN) {
         ssize_t n = stack_receive(leg->association, buffer, most), taken;
 
@@ -206,7 +218,7 @@ static enum flow pump_in(struct leg *leg)
         }
         taken = give_program(leg, buffer, (size_t)n);
         if (taken < 0)
-            return FLOW_BROKEN;
+            return refused(leg);
         if (taken < n)
             return keep(&leg->to_program, buffer + taken, (size_t)(n - taken)) ? FLOW_WAITS
                                                                                : FLOW_BROKEN;
@@ -220,18 +232,24 @@ static enum flow pump_in(struct leg *leg)
 
 /* ---- Both ---- */
 
+/* Both directions have ended, and have been passed on: a reset after that tells nobody anything. */
+static bool all_said(const struct leg *leg)
+{
+    return leg->program_ended && leg->peer_ended && !leg->finish_due && !leg->to_peer.bytes &&
+           !leg->to_program.bytes;
+}
+
 void relay_run(struct leg *leg)
 {
     enum flow in = pump_in(leg), out = in == FLOW_BROKEN ? FLOW_BROKEN : pump_out(leg);
     uint32_t events = leg->failed ? 0 : EPOLLERR; /* seen once; the rest is read when there is room */
 
-    if (in == FLOW_BROKEN || out == FLOW_BROKEN) {
-        leg_end(leg, true);
+    if (all_said(leg)) {
+        leg_end(leg, false);
         return;
     }
-    if (leg->program_ended && leg->peer_ended && !leg->finish_due && !leg->to_peer.bytes &&
-        !leg->to_program.bytes) {
-        leg_end(leg, false);
+    if (in == FLOW_BROKEN || out == FLOW_BROKEN) {
+        leg_end(leg, true);
         return;
     }
     if (leg->to_program.bytes && !leg->failed)

@@ -85,10 +85,8 @@ static void answered(struct source *source, uint32_t events)
     struct leg *leg = leg_of_source(source);
 
     (void)events;
-    if (end_error(source->fd))
+    if (!leg_opened(leg))
         leg_end(leg, true); /* nobody listens any more */
-    else
-        leg_opened(leg);
 }
 
 /* A port for each pair of ends, not for each end: from many addresses there are enough. */

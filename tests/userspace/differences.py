@@ -17,6 +17,7 @@ EARLY_END = ("a simultaneous open, which a leg's connect is, ends in newer kerne
              "shut down before it: the peer is told, TCP's other connects tell nobody")
 
 DIFFERENCES = {
+    "connect.beside_reader": (LATER, {"seen": None}),
     "connect.ports_exhausted": (PORTS, {"how many": 5, "then": 0}),
     "connecting.refused_then_connect": (RESET_ONLY, {"send": "ECONNRESET"}),
     "connecting.refused_read": (RESET_ONLY, {"recv": "ECONNRESET"}),
@@ -32,6 +33,7 @@ DIFFERENCES = {
     "recv.oob_sent": ("SCTP has no urgent data: the byte arrives in its place in the stream",
                       {"poll": None, "urgent": ["EINVAL", ""], "normal": None}),
     "sendfile.cancelled": (ROOM, {"facts": None}),
+    "send.timeout": (ROOM, {"second": None, "time then": None}),
     "signals.first_send": (LATER, {"second": None, "third": None}),
     "splice.broken": (LATER, {"second": None, "unconnected": None, "from unconnected": None,
                               "ended": None}),

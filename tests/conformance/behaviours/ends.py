@@ -10,8 +10,9 @@ import sys
 import time
 
 import libc
-from harness import (Signals, address, behaviour, closed_port, in_child, listener, pair, pass_descriptor,
-                     pollfor, pollnow, receive_descriptor, send_each, so_error, take, tcp)
+from harness import (HOP, Background, Signals, address, behaviour, closed_port, in_child, listener,
+                     pair, pass_descriptor, pollfor, pollnow, receive_descriptor, send_each,
+                     so_error, take, tcp)
 
 SOL, TCP = socket.SOL_SOCKET, socket.IPPROTO_TCP
 RD, WR, RDWR = socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR
@@ -200,7 +201,9 @@ def reset_after_both(t):
         client, server = pair(t)
         send_each(client, [b"unread"])
         shut(client, WR)
+        time.sleep(HOP)
         shut(server, WR)
+        time.sleep(HOP)
         reset_by(server)
         time.sleep(0.05)
         t(name, told(client)[name]())
@@ -461,6 +464,25 @@ def reset_unaccepted(t):
         time.sleep(0.02)
         server, _ = lsock.accept()
         t(name, call(server))
+
+
+@behaviour("ends.answered_unread", "a server answers and closes, with some of the request unread and more "
+           "on its way: the answer arrives")
+def answered_unread(t):
+    def send_on(client):
+        while not isinstance(libc.send(client.fileno(), b"m" * 1000, QUIETLY), str):
+            pass
+
+    answers = []
+    for _ in range(10):
+        client, server = pair(t)
+        sending = Background(send_on, client)
+        pollfor(server, 1)
+        server.sendall(b"a" * 3000)
+        server.close()
+        sending.result()
+        answers.append(len(take(client, 3000)))
+    t("answers", answers)
 
 
 @behaviour("ends.reset_listener", "a client resets before it is accepted: the listener knows of no error")
