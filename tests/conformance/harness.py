@@ -22,6 +22,7 @@ import libc
 
 BEHAVIOURS = {}
 LOCAL = "127.0.0.1"
+HOP = 0.02    # seconds in which a broker has passed on what has come
 IPPROTO_SCTP = 132
 SIOCOUTQ, SIOCOUTQNSD, FIONREAD, FIONBIO = 0x5411, 0x894B, 0x541B, 0x5421
 POLL_BITS = [("IN", 1), ("PRI", 2), ("OUT", 4), ("ERR", 8), ("HUP", 16), ("NVAL", 32),
@@ -191,8 +192,13 @@ def closed_port(family=socket.AF_INET):
 
 
 def settle(*socks, limit=1.0):
-    """Wait until everything that SOCKS have sent is acknowledged by the peer's kernel."""
+    """Wait until everything that SOCKS have sent is acknowledged by the peer's kernel.
+
+    A leg's peer is the broker, which passes on what it has: there a moment has to do.
+    """
     end = time.monotonic() + limit
+    if any(is_leg(libc.kernels_name(sock.fileno())) for sock in socks):
+        time.sleep(HOP)
     for sock in socks:
         while time.monotonic() < end:
             queued = libc.ioctl_int(sock.fileno(), SIOCOUTQ)
