@@ -50,11 +50,6 @@ static int take_lock(int how)
     return fd;
 }
 
-static int control_socket(int flags)
-{
-    return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
-}
-
 /*
  * A full queue is a broker too, and so is one that takes its time. One that is being killed can be
  * connected to until its last descriptor is closed, but answers no more: it hangs up.
@@ -71,7 +66,7 @@ static bool somebody_listens(void)
 /* At this name; -1 with errno. */
 static int listen_at(const struct sockaddr_un *name, socklen_t len)
 {
-    int fd = control_socket(SOCK_NONBLOCK), error;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
 
     if (fd >= 0 && bind(fd, (const struct sockaddr *)name, len) == 0 && listen(fd, SOMAXCONN) == 0)
         return fd;

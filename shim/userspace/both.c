@@ -23,11 +23,9 @@ bool both_callable(int fd, const union address *name)
 
 static bool is_unconnected(int fd)
 {
-    struct tcp_info info;
-    socklen_t len = sizeof info;
+    int state = leg_tcp_state(fd);
 
-    return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-           (info.tcpi_state == TCP_LISTEN || info.tcpi_state == TCP_CLOSE);
+    return state == TCP_LISTEN || state == TCP_CLOSE;
 }
 
 bool both_may_be(int fd, const union address *name)
@@ -54,7 +52,7 @@ void both_leg(const union address *name, uint32_t unbound, union address *leg)
     leg->in.sin_addr.s_addr = htonl(unbound);
 }
 
-int both_listen(int fd, const union address *name, int error)
+void both_left_to_tcp(int fd, const union address *name, int error)
 {
     enum reason reason = !both_callable(fd, name) ? REASON_IPV6_ONLY
                          : error == EADDRINUSE    ? REASON_PORT_TAKEN
@@ -64,5 +62,4 @@ int both_listen(int fd, const union address *name, int error)
     fd_set_kind(fd, FD_FOREIGN);
     if (rule_name(&end, &name->any))
         left_to_tcp(fd, ROLE_LISTEN, &end, reason);
-    return 0;
 }

@@ -51,6 +51,8 @@ int connect_error(int fd, int error);
 /* getsockname()'s way of handing a name over to the program. */
 void name_answer(int fd, const union address *name, struct sockaddr *addr, socklen_t *len);
 int leg_domain(int fd);
+/* TCP_SYN_SENT and so on (tcp(7)), or 0: it is no TCP socket. */
+int leg_tcp_state(int fd);
 /* Does the rule for this use leave the socket to TCP? It then is none of ours any more. */
 bool leg_left_to_tcp(int fd, const struct rule_use *use);
 
@@ -65,8 +67,8 @@ bool both_callable(int fd, const union address *name);
 bool both_may_be(int fd, const union address *name);
 /* Its end of a leg to the broker; at the IPv4 host `unbound`, in host order, when at none. */
 void both_leg(const union address *name, uint32_t unbound, union address *leg);
-/* It listens to TCP alone, for the broker said `error`; 0. */
-int both_listen(int fd, const union address *name, int error);
+/* It listens to TCP alone, for the broker said `error`. */
+void both_left_to_tcp(int fd, const union address *name, int error);
 
 /* connect.c: the leg connects, to the broker that makes the association; errno as of connect(). */
 int leg_start(int fd, const union address *to);

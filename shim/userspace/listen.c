@@ -123,7 +123,7 @@ static int bind_unbound(int fd)
 }
 
 /* Bound where the program has said, TCP is what a listener can be whatever the broker says. */
-static int listen_both(int fd, const union address *name)
+static void listen_both(int fd, const union address *name)
 {
     union address leg;
     int error = EADDRNOTAVAIL;
@@ -131,7 +131,8 @@ static int listen_both(int fd, const union address *name)
     both_leg(name, leg_network | LEG_ANY, &leg);
     if (both_callable(fd, name))
         error = announce(fd, &leg);
-    return error ? both_listen(fd, name, error) : 0;
+    if (error)
+        both_left_to_tcp(fd, name, error);
 }
 
 int userspace_listen(int fd, int backlog)
@@ -147,8 +148,10 @@ int userspace_listen(int fd, int backlog)
         return -1;
     if (!fd_is_leg(fd))
         return 0; /* by a rule */
-    if (!address_is_leg(&leg))
-        return listen_both(fd, &leg);
+    if (!address_is_leg(&leg)) {
+        listen_both(fd, &leg);
+        return 0;
+    }
     error = announce(fd, &leg);
     if (!error)
         return 0;

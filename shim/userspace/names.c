@@ -118,21 +118,13 @@ bool leg_left_to_tcp(int fd, const struct rule_use *use)
     return true;
 }
 
-static uint64_t cookie_of(int fd)
-{
-    uint64_t cookie = 0;
-    socklen_t len = sizeof cookie;
-
-    return libc.getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
-}
-
 void names_keep(int fd, const union address *local, const union address *remote)
 {
     struct fd_info *info = fd_info(fd);
 
     memcpy(&info->own, local, sizeof info->own);
     memcpy(&info->peer, remote, sizeof info->peer);
-    info->cookie = cookie_of(fd);
+    info->cookie = fd_cookie(fd);
 }
 
 void names_drop(int fd)
@@ -145,7 +137,7 @@ static bool names_kept(int fd, union address *local, union address *remote)
 {
     const struct fd_info *info = fd_info(fd);
 
-    if (!info->cookie || info->cookie != cookie_of(fd))
+    if (!info->cookie || info->cookie != fd_cookie(fd))
         return false;
     memcpy(local, &info->own, sizeof *local);
     memcpy(remote, &info->peer, sizeof *remote);
@@ -183,13 +175,19 @@ static bool ask_names(int fd, union address *local, union address *remote)
     return true;
 }
 
-static bool is_connecting(int fd)
+int leg_tcp_state(int fd)
 {
     struct tcp_info info;
     socklen_t len = sizeof info;
 
-    return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-           (info.tcpi_state == TCP_SYN_SENT || info.tcpi_state == TCP_SYN_RECV);
+    return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_state : 0;
+}
+
+static bool is_connecting(int fd)
+{
+    int state = leg_tcp_state(fd);
+
+    return state == TCP_SYN_SENT || state == TCP_SYN_RECV;
 }
 
 /* The name of a socket that is not connected: what it was bound to, or will connect from. */
