@@ -12,11 +12,11 @@
 
 enum { NOTE = 512 /* more than any notification that we have asked for */ };
 
-void messages_lost(struct association *a, int error)
+void association_lost(struct association *a, int error)
 {
-    if (!a->error)
-        a->error = error == ETIMEDOUT ? ETIMEDOUT : ECONNRESET;
-    a->reset = true;
+    if (!a->convention.error)
+        a->convention.error = error == ETIMEDOUT ? ETIMEDOUT : ECONNRESET;
+    a->convention.lost = true;
 }
 
 /* ---- Receiving ---- */
@@ -27,10 +27,10 @@ static void noted(struct association *a, const union sctp_notification *note, si
         return;
     switch (note->sn_header.sn_type) {
     case SCTP_ADAPTATION_INDICATION:
-        a->peer_is_shim = wire_announces(note->sn_adaptation_event.sai_adaptation_ind);
+        a->convention.peer_is_shim = wire_announces(note->sn_adaptation_event.sai_adaptation_ind);
         break;
     case SCTP_SHUTDOWN_EVENT:
-        a->peer_ended = true;
+        a->convention.peer_ended = true;
         break;
     case SCTP_ASSOC_CHANGE:
         if (note->sn_assoc_change.sac_state == SCTP_COMM_UP)
@@ -38,7 +38,7 @@ static void noted(struct association *a, const union sctp_notification *note, si
         /* A restart is a new connection with an old one's name. */
         if (note->sn_assoc_change.sac_state == SCTP_COMM_LOST ||
             note->sn_assoc_change.sac_state == SCTP_RESTART)
-            messages_lost(a, ECONNRESET);
+            association_lost(a, ECONNRESET);
         break;
     }
 }
@@ -56,8 +56,9 @@ static uint32_t ppid_of(struct msghdr *msg)
     return 0;
 }
 
-/* One message or part of one; 1: data, 0: something else that has been dealt with, -1: errno. */
-static int receive_one(struct association *a, char *bytes, size_t size, int flags, size_t *got)
+/* With `flags` MSG_PEEK it is only looked at. */
+static enum received receive_one(struct association *a, char *bytes, size_t size, int flags,
+                                 size_t *got)
 {
     union {
         struct cmsghdr align;
@@ -73,92 +74,57 @@ static int receive_one(struct association *a, char *bytes, size_t size, int flag
     ssize_t n = recvmsg(a->source.fd, &msg, MSG_DONTWAIT | flags);
 
     if (n < 0)
-        return -1;
+        return RECEIVED_NOTHING;
     if (n == 0) {
-        a->peer_ended = a->gone = true;
-        return 0;
+        a->convention.peer_ended = a->convention.gone = true;
+        return RECEIVED_OTHER;
     }
     if (msg.msg_flags & MSG_NOTIFICATION) {
         memset(&small, 0, sizeof small);
         memcpy(&small, bytes, (size_t)n < sizeof small ? (size_t)n : sizeof small);
         if (!(flags & MSG_PEEK))
             noted(a, &small.note, (size_t)n);
-        return 0;
+        return RECEIVED_OTHER;
     }
     *got = (size_t)n;
-    if (ppid_of(&msg) != WIRE_FIN_PPID || !a->peer_is_shim)
-        return 1;
+    if (ppid_of(&msg) != WIRE_FIN_PPID || !a->convention.peer_is_shim)
+        return RECEIVED_DATA;
     if (!(flags & MSG_PEEK))
-        a->peer_ended = true;
-    return flags & MSG_PEEK ? 1 : 0;
+        a->convention.peer_ended = true;
+    return flags & MSG_PEEK ? RECEIVED_DATA : RECEIVED_OTHER;
+}
+
+enum received association_receive(struct association *a, char *bytes, size_t size, size_t *got)
+{
+    return receive_one(a, bytes, size, 0, got);
 }
 
 int messages_take_notes(struct association *a)
 {
     char note[NOTE];
     size_t got;
-    int what;
+    enum received what;
 
     /* Data stays: it is only looked at, and a peek says of a notification that it is none. */
-    while ((what = receive_one(a, note, sizeof note, MSG_PEEK, &got)) == 0 && !a->gone)
-        if ((what = receive_one(a, note, sizeof note, 0, &got)) < 0)
-            break;
-    return what >= 0 || errno == EAGAIN || errno == EINTR ? 0 : errno;
-}
-
-ssize_t stack_receive(struct association *a, void *bytes, size_t size)
-{
-    enum { ROOM = 4096 }; /* a message's rest or a notification must find room */
-    size_t done = 0;
-
-    while (!a->peer_ended && !a->reset && size - done >= ROOM) {
-        size_t got = 0;
-        int what = receive_one(a, (char *)bytes + done, size - done, 0, &got);
-
-        if (what < 0) {
-            if (errno != EAGAIN && errno != EINTR)
-                messages_lost(a, errno);
-            break;
-        }
-        done += what ? got : 0;
-    }
-    if (done)
-        return (ssize_t)done;
-    if (a->reset) {
-        errno = a->error;
-        return -1;
-    }
-    if (a->peer_ended)
-        return 0;
-    errno = EAGAIN;
-    return -1;
-}
-
-bool stack_alive(struct association *a)
-{
-    char rest[4096];
-    size_t got;
-
-    while (!a->gone && !a->reset) {
-        if (receive_one(a, rest, sizeof rest, 0, &got) >= 0)
-            continue;
-        if (errno != EAGAIN && errno != EINTR)
-            messages_lost(a, errno);
-        break;
-    }
-    return !a->reset;
+    do {
+        what = receive_one(a, note, sizeof note, MSG_PEEK, &got);
+        if (what == RECEIVED_OTHER && !a->convention.gone)
+            what = receive_one(a, note, sizeof note, 0, &got);
+    } while (what == RECEIVED_OTHER && !a->convention.gone);
+    return what != RECEIVED_NOTHING || errno == EAGAIN || errno == EINTR ? 0 : errno;
 }
 
 /* ---- Sending ---- */
 
-static bool send_message(struct association *a, const void *bytes, size_t len, uint32_t ppid,
-                         uint16_t flags)
+bool association_send(struct association *a, const void *bytes, size_t len, uint32_t ppid,
+                      bool sack_at_once)
 {
     union {
         struct cmsghdr head;
         char room[CMSG_SPACE(sizeof(struct sctp_sndinfo))];
     } control = {0};
-    struct sctp_sndinfo info = {.snd_sid = a->stream, .snd_ppid = ppid, .snd_flags = flags};
+    struct sctp_sndinfo info = {.snd_sid = a->convention.stream, .snd_ppid = ppid,
+                                .snd_flags = sack_at_once ? SCTP_SACK_IMMEDIATELY : 0};
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = len};
     struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
                          .msg_controllen = sizeof control};
@@ -174,21 +140,7 @@ static bool send_message(struct association *a, const void *bytes, size_t len, u
     return false;
 }
 
-bool stack_send(struct association *a, const void *bytes, size_t len)
+void association_shutdown(struct association *a)
 {
-    return send_message(a, bytes, len, a->ppid, 0);
-}
-
-bool stack_finish(struct association *a)
-{
-    if (a->finished)
-        return true;
-    /* With a peer that has ended its direction, or knows no half-close, it is SCTP's own end. */
-    if (a->peer_ended || !a->peer_is_shim)
-        shutdown(a->source.fd, SHUT_WR);
-    else if (!send_message(a, "", 1, htonl(WIRE_FIN_PPID), SCTP_SACK_IMMEDIATELY) &&
-             errno == EAGAIN)
-        return false;
-    a->finished = true;
-    return true;
+    shutdown(a->source.fd, SHUT_WR);
 }

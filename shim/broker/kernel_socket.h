@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "convention.h"
 #include "loop.h"
 #include "stack.h"
 #include "wakes.h"
@@ -14,10 +15,9 @@ struct association {
     struct source source; /* its socket, edge by edge: the relay goes on until it has to wait */
     struct wake wake;     /* and its owner */
     union address local, remote;
-    uint32_t ppid, chunk;
-    uint16_t stream;
-    bool up, peer_is_shim, peer_ended, finished, reset, gone;
-    int error;
+    struct convention convention;
+    uint32_t chunk;
+    bool up;
 };
 
 /*
@@ -25,7 +25,5 @@ struct association {
  * error that the socket has, or had: it says so once.
  */
 int messages_take_notes(struct association *a);
-/* The association is lost. */
-void messages_lost(struct association *a, int error);
 
 #endif

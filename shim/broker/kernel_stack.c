@@ -149,8 +149,8 @@ static struct association *make(int fd, const struct parameters *p)
     }
     a->source.fd = fd;
     a->source.ready = ready;
-    a->ppid = htonl(p->ppid);
-    a->stream = (uint16_t)p->stream;
+    a->convention.ppid = htonl(p->ppid);
+    a->convention.stream = (uint16_t)p->stream;
     a->chunk = p->chunk < p->sndbuf / 2 ? p->chunk : p->sndbuf / 2;
     associations++;
     loop_watch(&a->source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
@@ -192,6 +192,11 @@ failed:
     return NULL;
 }
 
+struct convention *association_convention(struct association *a)
+{
+    return &a->convention;
+}
+
 void stack_adopt(struct association *a, void *owner)
 {
     a->wake.owner = owner;
@@ -220,7 +225,7 @@ enum link_state stack_link(struct association *a, int *error)
     }
     if (!*error || *error == ENOTCONN) /* which one that connects says to a reader */
         getsockopt(a->source.fd, SOL_SOCKET, SO_ERROR, error, &len);
-    if (!*error && a->gone)
+    if (!*error && a->convention.gone)
         *error = ECONNREFUSED;
     return *error ? LINK_FAILED : LINK_CONNECTING;
 }
@@ -243,7 +248,7 @@ void stack_release(struct association *a)
 {
     /* What is not read when it closes would turn the good-bye into a reset. */
     (void)stack_alive(a);
-    linger(a->source.fd, a->reset);
+    linger(a->source.fd, a->convention.lost);
     discard(a);
 }
 

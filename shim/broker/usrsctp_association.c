@@ -112,8 +112,8 @@ struct association *association_make(struct socket *socket, const struct options
     if (!a)
         return NULL;
     a->socket = socket;
-    a->ppid = htonl(o->ppid);
-    a->stream = (uint16_t)o->stream;
+    a->convention.ppid = htonl(o->ppid);
+    a->convention.stream = (uint16_t)o->stream;
     a->chunk = o->chunk < most ? o->chunk : most;
     a->max_burst = o->max_burst;
     a->rto_initial = o->rto_initial;
@@ -131,12 +131,10 @@ struct association *association_make(struct socket *socket, const struct options
 
 void association_fail(struct association *a, int error)
 {
-    if (!a->error)
-        a->error = error;
-    if (!a->up)
-        a->failed = true;
-    else
-        a->reset = true;
+    if (!a->convention.error)
+        a->convention.error = error;
+    a->convention.lost = true;
+    a->failed |= !a->up;
 }
 
 static void discard(struct association *a)
@@ -161,6 +159,11 @@ void stack_release(struct association *a)
     /* What is not read when it closes, a notification even, would turn the good-bye into a reset. */
     (void)stack_alive(a);
     discard(a);
+}
+
+struct convention *association_convention(struct association *a)
+{
+    return &a->convention;
 }
 
 void stack_adopt(struct association *a, void *owner)

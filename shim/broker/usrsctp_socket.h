@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <usrsctp.h>
 
+#include "convention.h"
 #include "stack.h"
 #include "usrsctp_joins.h"
 #include "wakes.h"
@@ -29,12 +30,11 @@ struct association {
     in_port_t remote_udp;
     struct joins joins;
     uint32_t tag; /* own verification tag, as packets have it; 0: not known */
-    uint32_t ppid, chunk;
+    struct convention convention;
+    uint32_t chunk;
     uint32_t max_burst; /* packets, 0: no limit */
     uint32_t rto_initial, rto_min, rto_floor; /* ms; the last is the least towards a native peer */
-    uint16_t stream;
-    bool up, failed, peer_is_shim, peer_ended, finished, reset, gone;
-    int error;
+    bool up, failed;
     struct options *options;     /* of who wants several paths; else NULL */
     struct peer_addresses *peer; /* of who does, or whose peer has several addresses; else NULL */
     struct sources *sources;

@@ -73,9 +73,9 @@ static void announced(struct association *a, uint32_t code)
 {
     union address peer = a->remote;
 
-    a->peer_is_shim = wire_announces(code);
+    a->convention.peer_is_shim = wire_announces(code);
     address_set_port(&peer, a->remote_udp);
-    if (!a->peer_is_shim)
+    if (!a->convention.peer_is_shim)
         return;
     set_rto(a, a->rto_initial, a->rto_min);
     if (code & WIRE_RUNS)
@@ -115,7 +115,7 @@ static void notified(struct association *a, const union sctp_notification *event
             association_fail(a, ECONNRESET);
             break;
         case SCTP_SHUTDOWN_COMP:
-            a->peer_ended = true;
+            a->convention.peer_ended = true;
             break;
         }
         break;
@@ -126,13 +126,12 @@ static void notified(struct association *a, const union sctp_notification *event
         announced(a, event->sn_adaptation_event.sai_adaptation_ind);
         break;
     case SCTP_SHUTDOWN_EVENT:
-        a->peer_ended = true;
+        a->convention.peer_ended = true;
         break;
     }
 }
 
-/* One message or part of one; 1: data, 0: something else that has been dealt with, -1: errno. */
-static int receive_one(struct association *a, char *bytes, size_t size, size_t *got)
+enum received association_receive(struct association *a, char *bytes, size_t size, size_t *got)
 {
     union {
         union sctp_notification event;
@@ -147,66 +146,28 @@ static int receive_one(struct association *a, char *bytes, size_t size, size_t *
 
     n = usrsctp_recvv(a->socket, bytes, size, &from.any, &from_len, &info, &info_len, &type, &flags);
     if (n < 0)
-        return -1;
+        return RECEIVED_NOTHING;
     if (n == 0) {
-        a->peer_ended = a->gone = true;
-        return 0;
+        a->convention.peer_ended = a->convention.gone = true;
+        return RECEIVED_OTHER;
     }
     if (flags & MSG_NOTIFICATION) {
         memset(&small, 0, sizeof small);
         memcpy(&small, bytes, (size_t)n < sizeof small ? (size_t)n : sizeof small);
         notified(a, &small.event);
-        return 0;
+        return RECEIVED_OTHER;
     }
-    if (type == SCTP_RECVV_RCVINFO && ntohl(info.rcv_ppid) == WIRE_FIN_PPID && a->peer_is_shim) {
-        a->peer_ended = true;
-        return 0;
+    if (type == SCTP_RECVV_RCVINFO && ntohl(info.rcv_ppid) == WIRE_FIN_PPID && a->convention.peer_is_shim) {
+        a->convention.peer_ended = true;
+        return RECEIVED_OTHER;
     }
     *got = (size_t)n;
-    return 1;
+    return RECEIVED_DATA;
 }
 
-ssize_t stack_receive(struct association *a, void *bytes, size_t size)
+void association_lost(struct association *a, int error)
 {
-    enum { ROOM = 4096 }; /* a message's rest or a notification must find room */
-    size_t done = 0;
-
-    while (!a->peer_ended && !a->reset && !a->failed && size - done >= ROOM) {
-        size_t got = 0;
-        int what = receive_one(a, (char *)bytes + done, size - done, &got);
-
-        if (what < 0) {
-            if (errno != EAGAIN && errno != EINTR)
-                association_fail(a, errno == ETIMEDOUT ? ETIMEDOUT : ECONNRESET);
-            break;
-        }
-        done += got;
-    }
-    if (done)
-        return (ssize_t)done;
-    if (a->reset || a->failed) {
-        errno = a->error ? a->error : ECONNRESET;
-        return -1;
-    }
-    if (a->peer_ended)
-        return 0;
-    errno = EAGAIN;
-    return -1;
-}
-
-bool stack_alive(struct association *a)
-{
-    char rest[4096];
-    size_t got;
-
-    while (!a->gone && !a->reset) {
-        if (receive_one(a, rest, sizeof rest, &got) >= 0)
-            continue;
-        if (errno != EAGAIN && errno != EINTR)
-            association_fail(a, ECONNRESET);
-        break;
-    }
-    return !a->reset;
+    association_fail(a, error == ETIMEDOUT ? ETIMEDOUT : ECONNRESET);
 }
 
 enum link_state stack_link(struct association *a, int *error)
@@ -216,16 +177,16 @@ enum link_state stack_link(struct association *a, int *error)
 
     /* Until it is up nothing but notifications can be there. */
     while (!a->up && !a->failed) {
-        int what = receive_one(a, event, sizeof event, &got);
+        enum received what = association_receive(a, event, sizeof event, &got);
 
-        if (what == 0 && !a->peer_ended)
+        if (what == RECEIVED_OTHER && !a->convention.peer_ended)
             continue;
         if (usrsctp_get_events(a->socket) & SCTP_EVENT_ERROR)
             association_fail(a, socket_error(a));
         break;
     }
     if (a->failed) {
-        *error = a->error ? a->error : ECONNREFUSED;
+        *error = a->convention.error ? a->convention.error : ECONNREFUSED;
         return LINK_FAILED;
     }
     return a->up ? LINK_UP : LINK_CONNECTING;
@@ -233,10 +194,11 @@ enum link_state stack_link(struct association *a, int *error)
 
 /* ---- Sending ---- */
 
-static bool send_message(struct association *a, const void *bytes, size_t len, uint32_t ppid,
-                         uint16_t flags)
+bool association_send(struct association *a, const void *bytes, size_t len, uint32_t ppid,
+                      bool sack_at_once)
 {
-    struct sctp_sndinfo info = {.snd_sid = a->stream, .snd_ppid = ppid, .snd_flags = flags};
+    struct sctp_sndinfo info = {.snd_sid = a->convention.stream, .snd_ppid = ppid,
+                                .snd_flags = sack_at_once ? SCTP_SACK_IMMEDIATELY : 0};
 
     if (usrsctp_sendv(a->socket, bytes, len, NULL, 0, &info, sizeof info, SCTP_SENDV_SNDINFO, 0) >=
         0)
@@ -246,21 +208,7 @@ static bool send_message(struct association *a, const void *bytes, size_t len, u
     return false;
 }
 
-bool stack_send(struct association *a, const void *bytes, size_t len)
+void association_shutdown(struct association *a)
 {
-    return send_message(a, bytes, len, a->ppid, 0);
-}
-
-bool stack_finish(struct association *a)
-{
-    if (a->finished)
-        return true;
-    /* With a peer that has ended its direction, or knows no half-close, it is SCTP's own end. */
-    if (a->peer_ended || !a->peer_is_shim)
-        usrsctp_shutdown(a->socket, SHUT_WR);
-    else if (!send_message(a, "", 1, htonl(WIRE_FIN_PPID), SCTP_SACK_IMMEDIATELY) &&
-             errno == EAGAIN)
-        return false;
-    a->finished = true;
-    return true;
+    usrsctp_shutdown(a->socket, SHUT_WR);
 }
