@@ -27,6 +27,7 @@
 #include "kernel/tell.h"
 #include "libc.h"
 #include "names.h"
+#include "process.h"
 #include "sharing.h"
 #include "streams.h"
 #include "userspace/userspace.h"
@@ -427,6 +428,14 @@ void hook_closefrom(int first)
 {
     closing_range(first < 0 ? 0 : (unsigned)first, ~0U);
     libc.closefrom(first);
+}
+
+/* A child of vfork()'s ends in its parent's memory, and what it holds the parent holds too. */
+void hook__exit(int status)
+{
+    if (!process_borrowed())
+        kernel_closing_range(0, ~0U);
+    libc._exit(status);
 }
 
 static int duplicated(int fd, int to)

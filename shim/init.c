@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,7 +45,7 @@ bool shim_ready(void)
     return true;
 }
 
-/* exit() closes what the program left open, and not through us. */
+/* exit() and quick_exit() close what the program left open, and not through us. */
 __attribute__((destructor)) static void stop(void)
 {
     kernel_closing_range(0, ~0U);
@@ -72,4 +73,5 @@ __attribute__((constructor(101))) static void start(int argc, char **argv, char 
     (void)shim_ready();
     process_start();
     streams_start();
+    at_quick_exit(stop);
 }

@@ -229,18 +229,20 @@ def half_close_unread(t):
 @behaviour("teardown.half_close_exit", "a server that exits without reading the end of the stream "
            "delivers its answer")
 def half_close_exit(t):
-    client, server = pair(t)
-    child = subprocess.Popen(["/usr/bin/python3", "-c", "import os, socket\n"
-                              "sock = socket.socket(fileno=0)\n"
-                              "sock.recv(7)\n"
-                              "sock.sendall(b'z' * 100000)\n"
-                              "sock.detach()"], stdin=server)
-    server.close()
-    client.sendall(b"request")
-    libc.raw("shutdown", client.fileno(), WR)
-    t("answer", len(take(client, 200000)))
-    t("end", libc.recv(client.fileno(), 10)[0])
-    t("status", child.wait(5))
+    for name, end in (("exit", "sock.detach()"), ("_exit", "os._exit(0)"),
+                      ("quick_exit", "ctypes.CDLL(None).quick_exit(0)")):
+        client, server = pair(t)
+        child = subprocess.Popen(["/usr/bin/python3", "-c", "import ctypes, os, socket, time\n"
+                                  "sock = socket.socket(fileno=0)\n"
+                                  "sock.recv(7)\n"
+                                  "sock.sendall(b'z' * 100000)\n"
+                                  "time.sleep(0.1)\n" + end], stdin=server)
+        server.close()
+        client.sendall(b"request")
+        libc.raw("shutdown", client.fileno(), WR)
+        t(f"{name}: answer", len(take(client, 200000)))
+        t(f"{name}: end", libc.recv(client.fileno(), 10)[0])
+        t(f"{name}: status", child.wait(5))
 
 
 @behaviour("teardown.half_close_killed", "a server that is killed before it has read the end of the "
