@@ -504,6 +504,7 @@ def taken_back(t):
     lsock, client = listener(), tcp(blocking=False)
     libc.connect(client.fileno(), lsock.getsockname())
     server, _ = lsock.accept()
+    pollfor(client, 4)
     send_each(client, [b"unread"])
     pollfor(server, 1)
     server.close()
