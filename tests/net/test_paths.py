@@ -186,7 +186,7 @@ time.sleep(5)
 """, HEARTBEAT=200)
     client.next("connected")
     hosts.wait_for_paths(hosts.server, "10.1.0.1", "10.2.0.1")
-    assert hosts.associations(hosts.server)[0][1][0] == "10.2.0.1"
+    until(lambda: hosts.associations(hosts.server)[0][1][0] == "10.2.0.1")
     assert hosts.associations(hosts.client)[0][1][0] == "10.1.0.2"
 
 
