@@ -159,7 +159,8 @@ static int choose_local(const struct request *request, union address *local)
     return 0;
 }
 
-int legs_connect(const struct request *request, const struct caller *who, union address *hold)
+int legs_connect(const struct request *request, const struct caller *who, union address *hold,
+                 union address *own)
 {
     struct leg *leg;
     union address local, remote = request->remote, program = request->leg;
@@ -191,5 +192,6 @@ int legs_connect(const struct request *request, const struct caller *who, union 
     leg->alarm.ring = look_after;
     loop_alarm(&leg->alarm, LOOK_AGAIN);
     *hold = *chosen;
+    *own = leg->local;
     return 0;
 }

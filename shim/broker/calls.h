@@ -5,8 +5,12 @@
 
 #include "leg.h"
 
-/* A connect begins: 0, and where the program's SYN is to go; or its errno. */
-int legs_connect(const struct request *request, const struct caller *who, union address *hold);
+/*
+ * A connect begins: 0, and where the program's SYN is to go, and the association's own end; or its
+ * errno.
+ */
+int legs_connect(const struct request *request, const struct caller *who, union address *hold,
+                 union address *own);
 
 /* The association is up: the program's connect is to end well. */
 void call_answered(struct leg *leg);

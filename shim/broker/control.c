@@ -107,7 +107,7 @@ static void serve(struct visitor *visitor, const struct request *request)
     answer_begin(&answer, request->kind);
     switch (request->kind) {
     case REQUEST_CONNECT:
-        answer.error = legs_connect(request, &visitor->who, &answer.hold);
+        answer.error = legs_connect(request, &visitor->who, &answer.hold, &answer.local);
         break;
     case REQUEST_LISTEN:
         answer.error = legs_listen(request, &visitor->who);

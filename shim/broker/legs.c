@@ -25,6 +25,7 @@ enum {
     FAILED_FOR = 60000, /* ms that an outcome is known */
     MANY_FAILED = 4096, /* from which on that is shorter */
     LOOK_FOR_PROGRAM = 5000, /* ms from one look to the next */
+    LAST_WORDS = 50, /* ms in which the peer has to make room for what was sent before a reset */
 };
 
 static struct leg *table[HASH];
@@ -207,8 +208,8 @@ void leg_end(struct leg *leg, bool reset)
     /* What is in the socket's buffer still goes to the program, unless it is a reset. */
     if (leg->source.fd >= 0)
         end_linger(leg->source.fd, reset);
-    /* The program may still have to accept it, to learn of the reset. */
-    if (leg->inbound && !leg->asked && leg->state == LEG_OPEN) {
+    /* The program may still have to accept it, or ask what it was called. */
+    if (leg->state == LEG_OPEN && (leg->inbound ? !leg->asked : reset && !leg->failed)) {
         leg_bury(leg, 0);
         leg_forget_later(leg);
     } else {
@@ -226,6 +227,11 @@ static void leg_ready(struct source *source, uint32_t events)
     relay_due(leg);
 }
 
+static void give_up(struct alarm *alarm)
+{
+    leg_end(leg_of_alarm(alarm), true);
+}
+
 /*
  * The kernel says EPIPE of a reset after an end of file. An error is told once; then there is an end
  * of file behind what was sent before, whatever it was.
@@ -234,7 +240,8 @@ void leg_failed(struct leg *leg, int error)
 {
     leg->failed = leg->readable = true;
     leg->reset |= error == ECONNRESET;
-    leg_waits_for_peer(leg);
+    leg->alarm.ring = give_up;
+    loop_alarm(&leg->alarm, LAST_WORDS);
 }
 
 /* A socket that has been reset was connected before; one that was never is refused. */
@@ -266,6 +273,8 @@ static void look_for_program(struct alarm *alarm)
 
 void leg_waits_for_peer(struct leg *leg)
 {
+    if (leg->failed)
+        return;
     leg->alarm.ring = look_for_program;
     loop_alarm(&leg->alarm, LOOK_FOR_PROGRAM);
 }

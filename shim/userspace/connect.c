@@ -100,7 +100,7 @@ int leg_start(int fd, const union address *to)
         errno = error;
         return -1;
     }
-    names_drop(fd);
+    names_keep(fd, &answer.local, &request.remote);
     hold = answer.hold;
     address_fit(&hold, leg_domain(fd));
     result = libc.connect(fd, &hold.any, address_len(&hold));

@@ -45,7 +45,6 @@ bool leg_name(int fd, union address *name);
 bool leg_peer(int fd, union address *name);
 /* The association's names go into the fd's memory. */
 void names_keep(int fd, const union address *local, const union address *remote);
-void names_drop(int fd);
 /* A connect failed with `error`: with what TCP's would have. */
 int connect_error(int fd, int error);
 /* getsockname()'s way of handing a name over to the program. */

@@ -127,11 +127,6 @@ void names_keep(int fd, const union address *local, const union address *remote)
     info->cookie = fd_cookie(fd);
 }
 
-void names_drop(int fd)
-{
-    fd_info(fd)->cookie = 0;
-}
-
 /* Are the names in the fd's memory those of the socket that it is now? */
 static bool names_kept(int fd, union address *local, union address *remote)
 {
@@ -175,12 +170,33 @@ static bool ask_names(int fd, union address *local, union address *remote)
     return true;
 }
 
+/* The kernel's struct tcp_info begins so; libc's ends where it ended in Linux 3.14. */
+struct tcp_facts {
+    struct tcp_info info;
+    uint64_t pacing_rate, max_pacing_rate, bytes_acked;
+};
+
+static bool get_tcp_facts(int fd, struct tcp_facts *facts)
+{
+    socklen_t len = sizeof *facts;
+
+    memset(facts, 0, sizeof *facts);
+    return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, facts, &len) == 0;
+}
+
 int leg_tcp_state(int fd)
 {
-    struct tcp_info info;
-    socklen_t len = sizeof info;
+    struct tcp_facts facts;
 
-    return libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_state : 0;
+    return get_tcp_facts(fd, &facts) ? facts.info.tcpi_state : 0;
+}
+
+/* And was reset. When a connect fails nobody has acknowledged even its SYN. */
+static bool was_connected(int fd)
+{
+    struct tcp_facts facts;
+
+    return get_tcp_facts(fd, &facts) && facts.info.tcpi_state == TCP_CLOSE && facts.bytes_acked;
 }
 
 static bool is_connecting(int fd)
@@ -193,7 +209,7 @@ static bool is_connecting(int fd)
 /* The name of a socket that is not connected: what it was bound to, or will connect from. */
 static void unconnected_name(int fd, const union address *leg, union address *name)
 {
-    union address plain = *leg, none;
+    union address plain = *leg, kept, peer;
     uint32_t low;
 
     memset(name, 0, sizeof *name);
@@ -204,14 +220,17 @@ static void unconnected_name(int fd, const union address *leg, union address *na
         *name = *leg; /* the program has said so, under prefer-sctp; or it is not bound */
         return;
     }
-    if (is_connecting(fd) && ask_names(fd, name, &none)) {
-        names_drop(fd); /* they are not the last word */
+    if ((is_connecting(fd) || was_connected(fd)) &&
+        (names_kept(fd, &kept, &peer) || ask_names(fd, &kept, &peer))) {
+        *name = kept;
         return;
     }
     if (low >= LEG_OUT && low < LEG_BOUND)
-        return; /* it connected, or tried to: the port was not the program's wish */
-    if (low >= LEG_BOUND && !names_kept(fd, name, &none))
-        (void)ask_names(fd, name, &none);
+        return; /* it tried to connect: the port was not the program's wish */
+    /* What is kept of a connection that failed is not what the program had bound. */
+    if (low >= LEG_BOUND && ((names_kept(fd, &kept, &peer) && peer.any.sa_family == AF_UNSPEC) ||
+                             ask_names(fd, &kept, &peer)))
+        *name = kept;
     address_set_port(name, address_port(leg));
 }
 

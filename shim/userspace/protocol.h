@@ -98,7 +98,7 @@ struct answer {
     int32_t error;  /* errno for the program; 0 */
     uint32_t pid;   /* the broker's */
     union address hold;   /* CONNECT: where the leg is to connect to */
-    union address local;  /* the association's own end */
+    union address local;  /* CONNECT, NAMES, LIST: the association's own end */
     union address remote; /* and the peer's */
     uint32_t position;    /* LIST: of the next one; ENOENT: there is no more */
     uint32_t program;     /* LIST: the process that has connected or listened; 0: not known */

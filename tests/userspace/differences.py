@@ -26,6 +26,7 @@ DIFFERENCES = {
     "connecting.told_once_copy": (LATER, {"copy": None, "first": None, "late copy": None}),
     "ends.shut_before": (EARLY_END, {"poll 1": None, "poll 2": None}),
     "ends.shut_before_elsewhere": (EARLY_END, {"poll 1": None, "poll 2": None}),
+    "ends.shut_with_more_to_send": (ROOM, {"shutdown": "ENOTCONN"}),
     "listen.in_use": ("that a wildcard and an address share a port is found by listen(), not bind()",
                       {"wildcard": 0}),
     "listen.freebind": ("an address that this host has not cannot be listened at",

@@ -10,9 +10,9 @@ import sys
 import time
 
 import libc
-from harness import (HOP, Background, Signals, address, behaviour, closed_port, in_child, listener,
-                     pair, pass_descriptor, pollfor, pollnow, receive_descriptor, send_each,
-                     so_error, take, tcp)
+from harness import (HOP, Background, Signals, address, behaviour, closed_port, fill, in_child,
+                     listener, pair, pass_descriptor, pollfor, pollnow, receive_descriptor,
+                     send_each, so_error, take, tcp, tight)
 
 SOL, TCP = socket.SOL_SOCKET, socket.IPPROTO_TCP
 RD, WR, RDWR = socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR
@@ -483,6 +483,32 @@ def answered_unread(t):
         sending.result()
         answers.append(len(take(client, 3000)))
     t("answers", answers)
+
+
+@behaviour("ends.name_after_reset", "getsockname and getpeername when the peer has reset the connection, "
+           "asked for the first time")
+def name_after_reset(t):
+    for bound in (False, True):
+        lsock, client = listener(), tcp()
+        if bound:
+            client.bind(("", 0))
+        client.connect(lsock.getsockname())
+        server, peer = lsock.accept()
+        reset_by(server)
+        pollfor(client, 8)
+        t(f"name, bound {bound}", client.getsockname() == peer)
+        t(f"peer, bound {bound}", libc.getname("getpeername", client.fileno())[0])
+
+
+@behaviour("ends.shut_with_more_to_send", "shutdown once more when both directions have been shut down, "
+           "but the peer has not taken all yet")
+def shut_with_more_to_send(t):
+    client, server = tight(t)
+    fill(client)
+    shut(client, WR)
+    shut(server, WR)
+    pollfor(client, 0x2000)
+    t("shutdown", shut(client, WR))
 
 
 @behaviour("ends.reset_listener", "a client resets before it is accepted: the listener knows of no error")
