@@ -117,11 +117,15 @@ $(B)/tests/build/libsctpshim-late.so: $(SHIM_OBJ) $(B)/exports.map
 
 # ---- Fuzzing ----
 
-# Random sequences of socket calls, compared with TCP: make fuzz N=20000 SEED=0
+# Random sequences of socket calls, compared with TCP: make fuzz N=20000 SEED=0; fuzz-userspace
 fuzz: all $(PLAYER)
 	tests/vm/run -t 0 tests/fuzz/run.py -n $(or $(N),2000) --first $(or $(SEED),0)
 
+fuzz-userspace: all $(PLAYER)
+	tests/fuzz/run.py --userspace -n $(or $(N),2000) --first $(or $(SEED),0)
+
 check-fuzz: all $(PLAYER)
+	tests/fuzz/run.py --userspace -n 1500 --first 5000
 	tests/vm/run -t 3600 tests/fuzz/run.py -n 2000
 
 # The parsers of options, files and the broker's requests under libFuzzer: make fuzz-parsers T=60.
@@ -195,4 +199,4 @@ check-valgrind: all $(SANITIZE_WITH)
 
 .PHONY: check check-beside check-others check-all check-long check-clang check-bare check-fuzz \
         check-sanitizers check-asan check-tsan check-ubsan check-valgrind test-programs fuzz \
-        fuzz-parsers soak bench
+        fuzz-userspace fuzz-parsers soak bench

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which differences between TCP and the shim are accepted, step by step, and why.
 
-Each rule is a known difference of tests/conformance/differences.py, as narrow as a rule can be.
+Each rule is a known difference of tests/conformance/differences.py, or of tests/userspace's, as
+narrow as a rule can be.
 """
 
 import re
@@ -164,6 +165,24 @@ def taken_back_by_another(story, index, end, tcp, shim):
             and story.moved(end, index))
 
 
+def shut_before(story, index, end, tcp, shim):
+    return end is not None and any(story.shut_unconnected(one, index) for one in (end, peer_of(end)))
+
+
+def heard_later(story, index, end, tcp, shim):
+    """Of several writes the first has reached a peer that is no more, which says so a moment later."""
+    return (end is not None and story.steps[index].verb in SENDS and " part" in tcp
+            and shim.endswith("all") and story.closed(peer_of(end), index))
+
+
+def ended_on_the_way(story, index, end, tcp, shim):
+    """What the end had to send before its direction ends is not its own any more."""
+    return (story.steps[index].verb == "shutdown" and (tcp, shim) == ("ok", "ENOTCONN")
+            and story.shut_at(end, "WR", index) is not None
+            and story.unread(peer_of(end), index) >= UNKNOWN)
+
+
+# Of the kernel plane; then those of the userspace plane, by tests/userspace/differences.py.
 RULES = (
     Rule("peek.across", peeked),
     Rule("recv.fionread_exact", counted_otherwise),
@@ -185,6 +204,13 @@ RULES = (
 )
 
 
+USERSPACE_RULES = (
+    Rule("ends.shut_before", shut_before, diverges=True),
+    Rule("signals.first_send", heard_later),
+    Rule("ends.shut_with_more_to_send", ended_on_the_way),
+)
+
+
 def differing(story, index, left, right):
     """What differs at a step: (end, tcp, shim), one for each slot that epoll_wait() tells of."""
     step = story.steps[index]
@@ -198,7 +224,7 @@ def differing(story, index, left, right):
             for slot in sorted(tcp.keys() | shim.keys()) if tcp.get(slot) != shim.get(slot)]
 
 
-def compare(lines, tcp, shim, used=None):
+def compare(lines, tcp, shim, used=None, rules=RULES):
     """The index of the first step whose difference no rule explains; None when there is none."""
     used = {} if used is None else used
     story, lost = Story(lines, tcp), set()
@@ -210,13 +236,13 @@ def compare(lines, tcp, shim, used=None):
                 if "wrong bytes" in other:
                     return index
                 continue
-            rule = next((rule for rule in RULES
+            rule = next((rule for rule in rules
                          if rule.explains(story, index, end, one, other)), None)
             if rule is None:
                 return index
             used[rule] = used.get(rule, 0) + 1
             if rule.diverges:
                 lost.add(end[1])
-        if "blocks" in (left, right) and left != right:
+        if left != right and any(text.endswith("blocks") for text in (left, right)):
             return None        # of a connection that is compared no more
     return None

@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Play scripts over TCP or under the shim, and say which differ."""
 
+import contextlib
+import ctypes
+import dataclasses
 import os
+import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from compare import compare
+from compare import RULES, USERSPACE_RULES, compare
 
 TOP = Path(__file__).resolve().parents[2]
 PLAYER = TOP / "build/tests/fuzz/player"
 LIBRARY = TOP / "build/libsctpshim.so"
+BROKER = TOP / "build/sctpshimd"
 LIMIT = 500                # milliseconds after which a step "blocks"
 PATIENCE = (8000, 2500)    # rest after each step (us) and limit (ms), when a difference is checked
 LAST_LOOK = (60000, 20000) # and before one is believed: only what is really different is left
@@ -19,6 +24,45 @@ HASTE = (0, 200)           # the same while shrinking
 REPEATS = 3
 SHRINK_SECONDS = 40
 TOGETHER = 6               # candidates that are tried in one run of the player
+
+
+@dataclasses.dataclass(frozen=True)
+class Plane:
+    """Where scripts are played under the shim, with a REST (us) after each step at first."""
+
+    environment: dict
+    rest: int
+    rules: tuple
+
+
+KERNEL = Plane({}, 0, RULES)
+HOP = 4000                 # us in which brokers pass on what has come
+
+
+@contextlib.contextmanager
+def userspace():
+    """The userspace plane, with a broker of its own: root's process enters a namespace for it."""
+    if os.geteuid() == 0:
+        new_network = 0x40000000
+        if ctypes.CDLL(None, use_errno=True).unshare(new_network):
+            raise OSError(ctypes.get_errno(), "no namespace can be made")
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    home = tempfile.mkdtemp(prefix="fuzz-")
+    settings = {"SCTPSHIM_STACK": "userspace", "XDG_RUNTIME_DIR": home}
+    # Started by the player's programs it would be one of those that the player waits for.
+    broker = subprocess.Popen([BROKER, "--foreground", "--idle=0"], stderr=subprocess.DEVNULL,
+                              env={**os.environ, **settings})
+    try:
+        while subprocess.run([BROKER, "--status"], env={**os.environ, **settings}, check=False,
+                             capture_output=True).returncode:
+            if broker.poll() is not None:
+                raise RuntimeError("the broker does not start")
+            time.sleep(0.02)
+        yield Plane(settings, HOP, USERSPACE_RULES)
+    finally:
+        broker.terminate()
+        broker.wait()
+        shutil.rmtree(home)
 
 
 class Failure:
@@ -49,25 +93,25 @@ def at(observations, index):
     return observations[index] if index < len(observations) else "(not reached)"
 
 
-def environment(library, corrupt):
+def environment(plane, corrupt):
     env = {name: value for name, value in os.environ.items()
            if not name.startswith("SCTPSHIM_") and name not in ("LD_PRELOAD", "FUZZ_CORRUPT")}
     env["XDG_CONFIG_HOME"] = env["HOME"] = "/nonexistent"
-    if library:
-        env["LD_PRELOAD"] = str(LIBRARY)
+    if plane:
+        env.update(plane.environment, LD_PRELOAD=str(LIBRARY))
         if corrupt:
             env["FUZZ_CORRUPT"] = corrupt
     return env
 
 
-def play(scripts, library, settle=0, limit=LIMIT, corrupt=None):
-    """The observations of each of SCRIPTS (lists of lines), in order."""
+def play(scripts, plane=None, settle=0, limit=LIMIT, corrupt=None):
+    """The observations of each of SCRIPTS (lists of lines), in order; without a plane, over TCP."""
     with tempfile.NamedTemporaryFile("w", prefix="fuzz-", suffix=".txt") as batch:
         for number, lines in enumerate(scripts):
             batch.write(f"seq {number}\n" + "".join(line + "\n" for line in lines))
         batch.flush()
         done = subprocess.run([PLAYER, batch.name, str(settle), str(limit)], text=True,
-                              env=environment(library, corrupt), capture_output=True, check=False)
+                              env=environment(plane, corrupt), capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the player failed ({done.returncode}): {done.stderr}")
     shown = []
@@ -81,16 +125,16 @@ def play(scripts, library, settle=0, limit=LIMIT, corrupt=None):
     return shown
 
 
-def confirmed(lines, corrupt=None, repeats=REPEATS, pace=PATIENCE):
+def confirmed(lines, corrupt=None, repeats=REPEATS, pace=PATIENCE, plane=KERNEL):
     """The Failure of a script if each of its runs under the shim differs from all runs over TCP.
 
     With a rest after each step: what is only late by a moment is left to timing.
     """
-    tcp = play([lines] * repeats, False, *pace)
-    shim = play([lines] * repeats, True, *pace, corrupt)
+    tcp = play([lines] * repeats, None, *pace)
+    shim = play([lines] * repeats, plane, *pace, corrupt)
     first = None
     for seen in shim:
-        differing = [compare(lines, other, seen) for other in tcp]
+        differing = [compare(lines, other, seen, rules=plane.rules) for other in tcp]
         if None in differing:
             return None
         if first is None:
@@ -99,22 +143,22 @@ def confirmed(lines, corrupt=None, repeats=REPEATS, pace=PATIENCE):
     return first
 
 
-def failures(scripts, corrupt=None, used=None, known=()):
+def failures(scripts, corrupt=None, used=None, known=(), plane=KERNEL):
     """(number, Failure or None) of each script that differed at first; None: only by timing.
 
     Failures whose signature is in KNOWN are believed without a second look.
     """
-    tcp = play(scripts, False)
-    shim = play(scripts, True, corrupt=corrupt)
+    tcp = play(scripts)
+    shim = play(scripts, plane, plane.rest, corrupt=corrupt)
     for number, lines in enumerate(scripts):
-        index = compare(lines, tcp[number], shim[number], used)
+        index = compare(lines, tcp[number], shim[number], used, plane.rules)
         if index is None:
             continue
         found = Failure(lines, index, tcp[number], shim[number])
         if found.signature() not in known:
-            found = confirmed(lines, corrupt)
+            found = confirmed(lines, corrupt, plane=plane)
             if found is not None:
-                found = confirmed(lines, corrupt, pace=LAST_LOOK)
+                found = confirmed(lines, corrupt, pace=LAST_LOOK, plane=plane)
         yield number, found
 
 
@@ -127,8 +171,9 @@ def blocked(lines, observations):
 class Shrinker:
     """Delta debugging: takes steps out of a failing script while it fails in the same way."""
 
-    def __init__(self, failure, corrupt=None):
-        self.failure, self.corrupt = failure, corrupt
+    def __init__(self, failure, corrupt=None, plane=KERNEL):
+        self.failure, self.corrupt, self.plane = failure, corrupt, plane
+        self.haste = (plane.rest, HASTE[1])
         self.signature = failure.signature()
         self.stuck = blocked(failure.lines, failure.tcp)
         self.end = time.monotonic() + SHRINK_SECONDS
@@ -137,16 +182,16 @@ class Shrinker:
         """Whether one of CANDIDATES fails in the same way; then it is the failure from now on."""
         if time.monotonic() > self.end or not candidates:
             return False
-        tcp = play(candidates, False, *HASTE)
+        tcp = play(candidates, None, *HASTE)
         if not self.stuck:
             kept = [number for number, lines in enumerate(candidates)
                     if not blocked(lines, tcp[number])]
             candidates, tcp = [candidates[n] for n in kept], [tcp[n] for n in kept]
-        shim = play(candidates, True, *HASTE, self.corrupt)
+        shim = play(candidates, self.plane, *self.haste, self.corrupt)
         for lines, left, right in zip(candidates, tcp, shim):
-            if compare(lines, left, right) is None:
+            if compare(lines, left, right, rules=self.plane.rules) is None:
                 continue
-            found = confirmed(lines, self.corrupt, 2, HASTE)
+            found = confirmed(lines, self.corrupt, 2, self.haste, self.plane)
             if found is not None and found.signature() == self.signature:
                 found.lines = found.lines[:found.index + 1]
                 self.failure = found

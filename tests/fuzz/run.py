@@ -2,21 +2,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Play random sequences of socket calls over TCP and under the shim, and compare.
 
-Needs SCTP in the kernel: tests/vm/run tests/fuzz/run.py.  A failing sequence is shrunk and printed
+The kernel plane needs SCTP in the kernel: tests/vm/run tests/fuzz/run.py.  A failing sequence is shrunk and printed
 with what TCP and the shim showed at each step; --seed plays it again.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "../conformance")]
+sys.path.insert(0, HERE)
 
-from differences import DIFFERENCES                                       # noqa: E402
 from generate import GROUPS, generate                                     # noqa: E402
-from play import Shrinker, confirmed, failures, play                     # noqa: E402
+from play import KERNEL, Shrinker, confirmed, failures, play, userspace   # noqa: E402
 
 BATCH = 100
 
@@ -29,25 +29,26 @@ def arguments():
                         help="play just this one (or these) and show it")
     parser.add_argument("--script", help="play the steps in this file and show them")
     parser.add_argument("--without", default="", help=f"leave out, of: {', '.join(GROUPS)}")
+    parser.add_argument("--userspace", action="store_true", help="of the userspace plane")
     parser.add_argument("--corrupt", help="falsify what this verb shows under the shim (a test)")
     parser.add_argument("--seconds", type=int, help="begin no sequence later than this")
     parser.add_argument("--show", type=int, default=10, help="failures to shrink at most (10)")
     return parser.parse_args()
 
 
-def show_one(lines, corrupt, shrink):
+def show_one(lines, options, plane):
     """Play one script; its steps with what each transport showed."""
-    found = confirmed(lines, corrupt)
+    found = confirmed(lines, options.corrupt, plane=plane)
     if found is None:
-        seen = play([lines], False, 20000)[0]
+        seen = play([lines], None, 20000)[0]
         for index, line in enumerate(lines):
             print(f"  {line:40} {seen[index] if index < len(seen) else '(not reached)'}")
         print("no unexplained difference")
         return 0
     print(found.text())
-    if shrink:
+    if options.show:
         print("\nshrunk:")
-        print(Shrinker(found, corrupt).run().text())
+        print(Shrinker(found, options.corrupt, plane).run().text())
     return 1
 
 
@@ -64,7 +65,7 @@ class Tally:
             self.kinds.setdefault(failure.signature(), []).append((seed, failure))
 
 
-def run_batches(options, without, tally):
+def run_batches(options, without, tally, plane):
     for first in range(options.first, options.first + options.n, BATCH):
         if options.seconds and time.monotonic() - options.begin > options.seconds:
             options.n = first - options.first
@@ -72,7 +73,7 @@ def run_batches(options, without, tally):
         seeds = range(first, min(first + BATCH, options.first + options.n))
         scripts = [generate(seed, without) for seed in seeds]
         often = [kind for kind, found in tally.kinds.items() if len(found) >= 3]
-        for number, failure in failures(scripts, options.corrupt, tally.used, often):
+        for number, failure in failures(scripts, options.corrupt, tally.used, often, plane):
             tally.add(seeds[number], failure)
             if failure is not None:
                 print(f"  seed {seeds[number]}: {' | '.join(failure.signature())}",
@@ -82,11 +83,11 @@ def run_batches(options, without, tally):
                   file=sys.stderr)
 
 
-def report(options, tally, span):
+def report(options, tally, span, plane):
     count = sum(map(len, tally.kinds.values()))
     kinds = sorted(tally.kinds.items(), key=lambda item: -len(item[1]))
     for rule, times in sorted(tally.used.items(), key=lambda item: -item[1]):
-        print(f"accepted {times} times: {DIFFERENCES[rule.name].reason} ({rule.name})")
+        print(f"accepted {times} times: {rule.name}")
     if tally.late:
         print(f"differed once, not again: seeds {', '.join(map(str, tally.late[:40]))}")
     for (verb, tcp, shim), found in kinds:
@@ -96,7 +97,7 @@ def report(options, tally, span):
           f"{span:.0f} s, {count} with a difference that nothing explains", flush=True)
     for _, found in kinds[:options.show]:
         seed, failure = min(found, key=lambda item: item[1].index)
-        print(f"\nseed {seed}, shrunk:\n{Shrinker(failure, options.corrupt).run().text()}",
+        print(f"\nseed {seed}, shrunk:\n{Shrinker(failure, options.corrupt, plane).run().text()}",
               flush=True)
     return 1 if count else 0
 
@@ -106,16 +107,15 @@ def main():
     without = tuple(filter(None, options.without.split(",")))
     if any(group not in GROUPS for group in without):
         sys.exit(f"--without: expected some of {', '.join(GROUPS)}")
-    if options.script:
-        with open(options.script, encoding="ascii") as file:
-            return show_one([line.strip() for line in file if line.strip()], options.corrupt,
-                            options.show)
-    if options.seed:
-        return max(show_one(generate(seed, without), options.corrupt, options.show)
-                   for seed in options.seed)
-    tally, options.begin = Tally(), time.monotonic()
-    run_batches(options, without, tally)
-    return report(options, tally, time.monotonic() - options.begin)
+    with userspace() if options.userspace else contextlib.nullcontext(KERNEL) as plane:
+        if options.script:
+            with open(options.script, encoding="ascii") as file:
+                return show_one([line.strip() for line in file if line.strip()], options, plane)
+        if options.seed:
+            return max(show_one(generate(seed, without), options, plane) for seed in options.seed)
+        tally, options.begin = Tally(), time.monotonic()
+        run_batches(options, without, tally, plane)
+        return report(options, tally, time.monotonic() - options.begin, plane)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,11 @@ class Story:
                 return at
         return None
 
+    def shut_unconnected(self, end, index):
+        """Whether the end was told to shut down writing when it was not connected yet."""
+        return any(step.verb == "shutdown" and step.end == end and shown == "ENOTCONN"
+                   and step.words[3] != "RD" for step, shown in self.before(index))
+
     def both_shut_at(self, end, index):
         shut = [self.shut_at(end, how, index) for how in ("RD", "WR")]
         return None if None in shut else max(shut)

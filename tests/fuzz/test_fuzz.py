@@ -51,7 +51,7 @@ def test_random_sequences(sctp, library):
 def test_over_tcp_the_scripts_mean_something(sctp):
     """Few steps get stuck, and data, ends of file, errors and waiting all occur."""
     scripts = [generate(seed) for seed in range(40)]
-    seen = [step for script in play.play(scripts, False, limit=5000) for step in script]
+    seen = [step for script in play.play(scripts, limit=5000) for step in script]
     assert seen.count("blocks") <= 2
     for sight in ("all", "part", "blocked", "EAGAIN", "EPIPE SIGPIPE", "ECONNRESET", "0"):
         assert sight in seen, f"no step shows {sight!r}"
