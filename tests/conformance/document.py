@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Write the tables of docs/semantics.md: every behaviour, whether it is kept, and its test."""
 
+import importlib.util
 import os
 import sys
 
@@ -28,6 +29,28 @@ def state(item):
     return "kept"
 
 
+def others():
+    """tests/userspace/differences.py, whose name is that of ours."""
+    spec = importlib.util.spec_from_file_location(
+        "userspace_differences", os.path.join(HERE, "..", "userspace", "differences.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def userspace():
+    """The userspace plane's differences, as lines."""
+    listed = others()
+    lines = ["", "## Not as TCP in the userspace plane", "",
+             f"All of them are compared there too: {len(listed.DIFFERENCES)} differ, and "
+             f"{len(listed.KERNEL_LEG) - len(listed.DIFFERENCES)} more where the kernel's SCTP is "
+             "behind the broker.", "", "| behaviour | what is different | test |", "|---|---|---|"]
+    for name, (reason, _) in listed.KERNEL_LEG.items():
+        where = "" if name in listed.DIFFERENCES else "with the kernel's SCTP: "
+        lines.append(f"| {cell(BEHAVIOURS[name].about)} | {where}{cell(reason)} | `{name}` |")
+    return lines
+
+
 def tables():
     """The page's tables: the differences first, then everything, theme by theme."""
     listed = [item for item in BEHAVIOURS.values() if item.name in DIFFERENCES or item.pending]
@@ -36,7 +59,7 @@ def tables():
              f"differ for good reason, {len(listed) - len(DIFFERENCES)} are not done yet.", "",
              "## Not as TCP", "", "| behaviour | what is different | test |", "|---|---|---|"]
     lines += [f"| {cell(item.about)} | {cell(state(item))} | `{item.name}` |" for item in listed]
-    lines += ["", "## All behaviours"]
+    lines += [*userspace(), "", "## All behaviours"]
     module = None
     for item in BEHAVIOURS.values():
         if item.function.__module__ != module:
