@@ -10,6 +10,8 @@
 #include "kernel.h"
 #include "tell.h"
 
+enum { CLOSING_SOME = 64 };
+
 /*
  * Has the peer ended its direction, and everything before that been read? The kernel shows the same
  * after a shutdown of our own, and, before a socket is accepted, after anything.
@@ -389,8 +391,32 @@ void kernel_closing(int fd)
     errno = saved;
 }
 
+/* Most numbers mean nothing: which do one call tells, where asking each would be a call each. */
+static void closing_some(unsigned first, unsigned count)
+{
+    struct pollfd fds[CLOSING_SOME];
+    int saved = errno;
+    bool told;
+
+    for (unsigned i = 0; i < count; i++)
+        fds[i] = (struct pollfd){.fd = (int)(first + i)};
+    told = libc.poll(fds, count, 0) >= 0;
+    for (unsigned i = 0; i < count; i++)
+        if (!told || !(fds[i].revents & POLLNVAL))
+            kernel_closing(fds[i].fd);
+    errno = saved;
+}
+
 void kernel_closing_range(unsigned first, unsigned last)
 {
-    for (unsigned fd = first; fd <= last && fd < fd_were_ours_below(); fd++)
-        kernel_closing((int)fd);
+    unsigned end = fd_were_ours_below();
+
+    if (fd_sealed())
+        return;
+    if (last < end)
+        end = last + 1;
+    for (unsigned count; first < end; first += count) {
+        count = end - first < CLOSING_SOME ? end - first : CLOSING_SOME;
+        closing_some(first, count);
+    }
 }
