@@ -50,7 +50,9 @@ def keys(public):
 @pytest.fixture(scope="session")
 def launcher(public):
     """The launcher, beside a copy of the library that daemons' users can read too."""
-    return programs.install(public)
+    installed = programs.install(public)
+    evidence.BROKER = programs.broker_of(installed)
+    return installed
 
 
 @pytest.fixture(scope="session")

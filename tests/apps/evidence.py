@@ -21,6 +21,7 @@ from pathlib import Path
 CLONE_NEWNET = 0x40000000
 TCP_LISTEN, SCTP_LISTEN = "0A", 10       # "st" in /proc/net/tcp, "SST" in /proc/net/sctp/eps
 LARGEST_PACKET = 65536                   # loopback's MTU: no packet carries more
+# That of the build, or one that each broker's user can run.
 BROKER = Path(__file__).resolve().parents[2] / "build/sctpshimd"
 HOLDS = 16                               # connections that a broker begins with, to itself
 LEG, BROKERS = "537F", "FF537F"          # 127.83, 127.83.255: ends of /proc/net/tcp's addresses

@@ -101,6 +101,11 @@ class Daemon:
         return status
 
 
+def broker_of(launcher):
+    """The broker that was installed with the launcher."""
+    return launcher.parent.parent / "libexec/sctpshim/sctpshimd"
+
+
 class Programs:
     """Runs programs over one transport: "tcp" (as they are), or under the launcher "sctp" (the
     kernel's) or "userspace" (the broker's)."""
@@ -158,7 +163,7 @@ class Programs:
 
     def start_broker(self, *options):
         """Start the userspace plane's broker with these options, before a program does without."""
-        path = self.launcher.parent.parent / "libexec/sctpshim/sctpshimd"
+        path = broker_of(self.launcher)
         log = self.directory / "broker.log"
         self.daemons.append(Daemon([path, "--foreground", *options], log, env=self.environment))
         end = time.monotonic() + 60
