@@ -3,8 +3,10 @@
 
 import os
 import platform
+import shutil
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,24 @@ def launcher():
     """The launcher in the source tree, which finds the library there."""
     built("build/libsctpshim.so")
     return built("scripts/sctpshim")
+
+
+@pytest.fixture(scope="session")
+def public():
+    """A directory that every user may enter, on a file system that honours set-uid bits."""
+    directory = Path(tempfile.mkdtemp(prefix="sctpshim-tests-"))
+    assert not os.statvfs(directory).f_flag & os.ST_NOSUID, f"{directory} is mounted nosuid"
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def installed(top, public):
+    """The launcher as `make install` puts it, below a DESTDIR that every user may read."""
+    subprocess.run(["make", "-s", "install", f"DESTDIR={public}/root", "PREFIX=/usr"], cwd=top,
+                   check=True, timeout=150, stdout=subprocess.DEVNULL)
+    return public / "root/usr/bin/sctpshim"
 
 
 @pytest.fixture(scope="session")

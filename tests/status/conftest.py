@@ -14,11 +14,11 @@ from namespaces import Hosts, connect, exchange, serve                       # n
 
 
 @pytest.fixture
-def hosts(shim_env, sctp, library, launcher, tmp_path):
+def hosts(shim_env, sctp, library, installed, tmp_path):
     """Two hosts with two links."""
     if os.geteuid() != 0:
         pytest.skip("network namespaces need root")
-    both = Hosts(shim_env, library, launcher, tmp_path)
+    both = Hosts(shim_env, library, installed, tmp_path)
     try:
         yield both
     finally:
