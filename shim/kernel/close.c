@@ -2,6 +2,7 @@
 /* The end of a connection: shutdown(), half-close between two shims (docs/wire.md), resets. */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "../log.h"
@@ -407,16 +408,20 @@ static void closing_some(unsigned first, unsigned count)
     errno = saved;
 }
 
+/* No cancellation point, as none of the calls is that comes here: _exit() ends the process. */
 void kernel_closing_range(unsigned first, unsigned last)
 {
     unsigned end = fd_were_ours_below();
+    int cancelable;
 
     if (fd_sealed())
         return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelable);
     if (last < end)
         end = last + 1;
     for (unsigned count; first < end; first += count) {
         count = end - first < CLOSING_SOME ? end - first : CLOSING_SOME;
         closing_some(first, count);
     }
+    pthread_setcancelstate(cancelable, NULL);
 }

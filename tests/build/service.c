@@ -356,6 +356,26 @@ static void cancelled(void)
     fact("%s", fgets(line, sizeof line, stdin));
 }
 
+/* Whoever ends the process ends it, cancelled or not. */
+static void *end_cancelled(void *unused)
+{
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    pthread_cancel(pthread_self());
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    _exit(7);
+    return unused;
+}
+
+static void cancelled_exit(void)
+{
+    pthread_t thread;
+
+    fact("first byte %d", getchar());
+    pthread_create(&thread, NULL, end_cancelled, NULL);
+    pthread_join(thread, NULL);
+    fact("the thread ended, the process did not");
+}
+
 static int open_descriptors(void)
 {
     int count = 0;
@@ -552,6 +572,7 @@ static const struct {
     {"wide", wide},           {"early", early},         {"daemons", daemons},
     {"close_all", close_all}, {"vfork_options", vfork_options},
     {"memory", memory},       {"cancelled", cancelled},
+    {"cancelled_exit", cancelled_exit},
     {"splices", splices},     {"sendfiles", sendfiles},
 };
 

@@ -516,6 +516,16 @@ def service_cancelled(t):
     service.observe(t)
 
 
+@behaviour("stdio.service_cancelled_exit", "a thread that is to be cancelled calls _exit: the process "
+           "ends")
+def service_cancelled_exit(t):
+    client, server = pair(t)
+    client.sendall(b"x")
+    service = inetd(server, "cancelled_exit")
+    service.observe(t)
+    t("end", libc.recv(client.fileno(), 10)[0])
+
+
 @behaviour("stdio.service_memory", "streams in memory, one of them as stdout")
 def service_memory(t):
     client, server = pair(t)
