@@ -74,6 +74,7 @@ SHUT = ("B send s0 write 5", "A epadd c0 IN+ET", "A epwait 0", "A shutdown c0 WR
 OPTIONS = ("A setopt c0 TCP_KEEPCNT 3", "A pass c0 B c0", "B getopt c0 TCP_KEEPCNT")
 KILLED = ("B shutdown s0 WR", "A kill", "B send s0 write 9")
 TAKEN_BACK = ("A pass c0 B c0", "B connect c0 l0", "A recv c0 read 9")
+WATCHED_BACK = ("A epadd c0 IN+ET", "A connect c0 l0", "A epwait 0")
 COMPARED = (
     (PEEK, "9 9 OUT", "4 4 OUT", None),
     (PEEK, "9 9 OUT", "0 4 OUT", 0),
@@ -118,6 +119,10 @@ COMPARED = (
     (TAKEN_BACK, "ok ECONNABORTED ENOTCONN", "ok ECONNABORTED 0", None),
     (TAKEN_BACK, "ok EISCONN ENOTCONN", "ok EISCONN 0", 2),
     (TAKEN_BACK[1:], "ECONNABORTED ENOTCONN", "ECONNABORTED 0", 1),
+    (WATCHED_BACK, "ok ECONNRESET c0:HUP", "ok ECONNRESET nothing", None),
+    (WATCHED_BACK, "ok ECONNRESET c0:HUP+OUT", "ok ECONNRESET nothing", None),
+    (WATCHED_BACK, "ok EISCONN c0:HUP", "ok EISCONN nothing", 2),
+    (WATCHED_BACK, "ok ECONNRESET c0:IN+HUP", "ok ECONNRESET nothing", 2),
 )
 
 
