@@ -170,6 +170,11 @@ static bool ask_names(int fd, union address *local, union address *remote)
     return true;
 }
 
+static bool find_names(int fd, union address *local, union address *remote)
+{
+    return names_kept(fd, local, remote) || ask_names(fd, local, remote);
+}
+
 /* The kernel's struct tcp_info begins so; libc's ends where it ended in Linux 3.14. */
 struct tcp_facts {
     struct tcp_info info;
@@ -191,19 +196,18 @@ int leg_tcp_state(int fd)
     return get_tcp_facts(fd, &facts) ? facts.info.tcpi_state : 0;
 }
 
-/* And was reset. When a connect fails nobody has acknowledged even its SYN. */
-static bool was_connected(int fd)
+/*
+ * It connects, or was connected and is reset: then the name is the association's. When a connect
+ * fails nobody has acknowledged even its SYN.
+ */
+static bool connects_or_was_reset(int fd)
 {
     struct tcp_facts facts;
 
-    return get_tcp_facts(fd, &facts) && facts.info.tcpi_state == TCP_CLOSE && facts.bytes_acked;
-}
-
-static bool is_connecting(int fd)
-{
-    int state = leg_tcp_state(fd);
-
-    return state == TCP_SYN_SENT || state == TCP_SYN_RECV;
+    if (!get_tcp_facts(fd, &facts))
+        return false;
+    return facts.info.tcpi_state == TCP_SYN_SENT || facts.info.tcpi_state == TCP_SYN_RECV ||
+           (facts.info.tcpi_state == TCP_CLOSE && facts.bytes_acked);
 }
 
 /* The name of a socket that is not connected: what it was bound to, or will connect from. */
@@ -220,8 +224,7 @@ static void unconnected_name(int fd, const union address *leg, union address *na
         *name = *leg; /* the program has said so, under prefer-sctp; or it is not bound */
         return;
     }
-    if ((is_connecting(fd) || was_connected(fd)) &&
-        (names_kept(fd, &kept, &peer) || ask_names(fd, &kept, &peer))) {
+    if (connects_or_was_reset(fd) && find_names(fd, &kept, &peer)) {
         *name = kept;
         return;
     }
@@ -243,7 +246,7 @@ int userspace_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
         return libc.getsockname(fd, addr, len); /* which has the right error */
     if (!leg_peer(fd, &peer))
         unconnected_name(fd, &leg, &local);
-    else if (!names_kept(fd, &local, &remote) && !ask_names(fd, &local, &remote))
+    else if (!find_names(fd, &local, &remote))
         local = leg; /* the broker is gone, and the leg's end is near */
     errno = saved;
     name_answer(fd, &local, addr, len);
@@ -257,7 +260,7 @@ int userspace_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 
     if (!addr || !len || (int)*len < 0 || !leg_peer(fd, &peer))
         return libc.getpeername(fd, addr, len);
-    if (!names_kept(fd, &local, &remote) && !ask_names(fd, &local, &remote))
+    if (!find_names(fd, &local, &remote))
         remote = peer;
     errno = saved;
     name_answer(fd, &remote, addr, len);
