@@ -129,9 +129,9 @@ static enum flow pump_out(struct leg *leg)
             return flow;
         drop(&leg->to_peer);
     }
-    if (leg->finish_due)
+    if (leg->program_ended)
         return finish(leg);
-    while (!leg->program_ended && done < TURN) {
+    while (done < TURN) {
         size_t size = chunk < most ? chunk : most;
         enum flow flow;
         ssize_t n;
@@ -156,9 +156,7 @@ static enum flow pump_out(struct leg *leg)
             return flow;
         done += (size_t)n;
     }
-    if (!leg->program_ended)
-        return FLOW_MORE;
-    return leg->failed ? FLOW_BROKEN : FLOW_WAITS;
+    return FLOW_MORE;
 }
 
 /* ---- From the peer to the program ---- */
