@@ -3,10 +3,8 @@
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,15 +23,6 @@ def own_network():
     """A network namespace of the suite's own, so that its counters are; as root only."""
     with evidence.own_network() if os.geteuid() == 0 else contextlib.nullcontext():
         yield
-
-
-@pytest.fixture(scope="session")
-def public():
-    """A directory that every user may enter (pytest's own are the caller's alone)."""
-    directory = Path(tempfile.mkdtemp(prefix="sctpshim-apps-"))
-    directory.chmod(0o755)
-    yield directory
-    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,13 @@ def no_sctp():
 
 
 @pytest.fixture(scope="session")
+def public(public):
+    """The same, on a file system that honours set-uid bits."""
+    assert not os.statvfs(public).f_flag & os.ST_NOSUID, f"{public} is mounted nosuid"
+    return public
+
+
+@pytest.fixture(scope="session")
 def compiled(public):
     """A function: the program (or library) made of this C text with these compiler flags."""
     def compile_text(name, text, *flags):

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Write the tables of docs/semantics.md: every behaviour, whether it is kept, and its test."""
 
-import importlib.util
 import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.join(HERE, "..")]
 
 import behaviours                                   # noqa: E402,F401  (registers them all)
 from differences import DIFFERENCES                 # noqa: E402
 from harness import BEHAVIOURS                      # noqa: E402
+from modules import load                            # noqa: E402
 
 PAGE = os.path.join(HERE, "..", "..", "docs", "semantics.md")
 BEGIN, END = "<!-- BEGIN TABLES: made by tests/conformance/document.py -->", "<!-- END TABLES -->"
@@ -29,18 +29,9 @@ def state(item):
     return "kept"
 
 
-def others():
-    """tests/userspace/differences.py, whose name is that of ours."""
-    spec = importlib.util.spec_from_file_location(
-        "userspace_differences", os.path.join(HERE, "..", "userspace", "differences.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def userspace():
     """The userspace plane's differences, as lines."""
-    module = others()
+    module = load("userspace_differences", os.path.join(HERE, "../userspace/differences.py"))
     listed = module.DIFFERENCES
     more = {name: row for name, row in module.KERNEL_LEG.items() if listed.get(name) != row}
     lines = ["", "## Not as TCP in the userspace plane", "",

@@ -2,11 +2,10 @@
 """Play scripts over TCP or under the shim, and say which differ."""
 
 import contextlib
-import ctypes
 import dataclasses
 import os
-import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +13,10 @@ from pathlib import Path
 from compare import RULES, USERSPACE_RULES, compare
 
 TOP = Path(__file__).resolve().parents[2]
+sys.path.append(str(TOP / "tests/apps"))
+
+from evidence import own_network  # noqa: E402
+
 PLAYER = TOP / "build/tests/fuzz/player"
 LIBRARY = TOP / "build/libsctpshim.so"
 BROKER = TOP / "build/sctpshimd"
@@ -41,28 +44,24 @@ HOP = 4000                 # us in which brokers pass on what has come
 
 @contextlib.contextmanager
 def userspace():
-    """The userspace plane, with a broker of its own: root's process enters a namespace for it."""
-    if os.geteuid() == 0:
-        new_network = 0x40000000
-        if ctypes.CDLL(None, use_errno=True).unshare(new_network):
-            raise OSError(ctypes.get_errno(), "no namespace can be made")
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    home = tempfile.mkdtemp(prefix="fuzz-")
-    settings = {"SCTPSHIM_STACK": "userspace", "XDG_RUNTIME_DIR": home}
-    # Started by the player's programs it would be one of those that the player waits for.
-    broker = subprocess.Popen([BROKER, "--foreground", "--idle=0"], stderr=subprocess.DEVNULL,
-                              env={**os.environ, **settings})
-    try:
-        while subprocess.run([BROKER, "--status"], env={**os.environ, **settings}, check=False,
-                             capture_output=True).returncode:
-            if broker.poll() is not None:
-                raise RuntimeError("the broker does not start")
-            time.sleep(0.02)
-        yield Plane(settings, HOP, USERSPACE_RULES)
-    finally:
-        broker.terminate()
-        broker.wait()
-        shutil.rmtree(home)
+    """The userspace plane, with a broker of its own; as root in a namespace of its own."""
+    with (own_network() if os.geteuid() == 0 else contextlib.nullcontext(),
+          tempfile.TemporaryDirectory(prefix="fuzz-") as home):
+        settings = {"SCTPSHIM_STACK": "userspace", "XDG_RUNTIME_DIR": home}
+        env = {**os.environ, **settings}
+        # Started by the player's programs it would be one of those that the player waits for.
+        broker = subprocess.Popen([BROKER, "--foreground", "--idle=0"], stderr=subprocess.DEVNULL,
+                                  env=env)
+        try:
+            while subprocess.run([BROKER, "--status"], env=env, check=False,
+                                 capture_output=True).returncode:
+                if broker.poll() is not None:
+                    raise RuntimeError("the broker does not start")
+                time.sleep(0.02)
+            yield Plane(settings, HOP, USERSPACE_RULES)
+        finally:
+            broker.terminate()
+            broker.wait()
 
 
 class Failure:

@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import play  # noqa: E402
-from compare import RULES, compare  # noqa: E402
+from compare import RULES, USERSPACE_RULES, compare  # noqa: E402
 from generate import generate  # noqa: E402
 
 sys.path.insert(0, str(HERE.parent / "conformance"))
@@ -124,12 +124,29 @@ COMPARED = (
     (WATCHED_BACK, "ok EISCONN c0:HUP", "ok EISCONN nothing", 2),
     (WATCHED_BACK, "ok ECONNRESET c0:IN+HUP", "ok ECONNRESET nothing", 2),
 )
+SHUT_BEFORE = ("B listen l0 8", "A socket c0", "A shutdown c0 WR", "A connect c0 l0",
+               "B accept l0 s0", "B recv s0 read 9")
+MORE_TO_SEND = ("A send c0 sendmsg 8000000 DONTWAIT", "A shutdown c0 WR", "B shutdown s0 WR",
+                "A shutdown c0 WR")
+GONE = ("B close s0", "A send c0 sendmmsg 3")
+USERSPACE_COMPARED = (
+    (SHUT_BEFORE, "ok ok ENOTCONN ok ok EAGAIN", "ok ok ENOTCONN ok ok 0", None),
+    (SHUT_BEFORE, "ok ok ok ok ok EAGAIN", "ok ok ok ok ok 0", 5),
+    (MORE_TO_SEND, "part ok ok ok", "part ok ok ENOTCONN", None),
+    (MORE_TO_SEND, "all ok ok ok", "all ok ok ENOTCONN", 3),
+    (MORE_TO_SEND, "part ok ok ok", "part ok ENOTCONN ok", 2),
+    (GONE, "ok 1_messages_part_SIGPIPE", "ok 3_messages_all", None),
+    (GONE, "ok 3_messages_all", "ok 1_messages_part_SIGPIPE", 1),
+    (GONE[1:], "1_messages_part_SIGPIPE", "3_messages_all", 0),
+)
 
 
-@pytest.mark.parametrize("lines, tcp, shim, unexplained", COMPARED)
-def test_rules_accept_nothing_else(lines, tcp, shim, unexplained):
+@pytest.mark.parametrize("rules, lines, tcp, shim, unexplained",
+                         [(RULES, *row) for row in COMPARED]
+                         + [(USERSPACE_RULES, *row) for row in USERSPACE_COMPARED])
+def test_rules_accept_nothing_else(rules, lines, tcp, shim, unexplained):
     tcp, shim = ([word.replace("_", " ") for word in text.split()] for text in (tcp, shim))
-    assert compare(lines, tcp, shim) == unexplained
+    assert compare(lines, tcp, shim, rules=rules) == unexplained
 
 
 @pytest.mark.parametrize("verb", ["getsockname", "dup"])

@@ -2,11 +2,12 @@
 """The behaviours of tests/conformance that listen, accept and connect, under prefer-sctp at both
 ends: each listener has a companion, each connect another way."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
 import pytest
+
+from modules import load
 
 CONFORMANCE = Path(__file__).resolve().parents[1] / "conformance"
 FAMILIES = ("listen.", "accept.", "connect.")
@@ -22,10 +23,7 @@ pytestmark = pytest.mark.timeout(300)
 def suite():
     """tests/conformance/test_conformance.py."""
     sys.path.insert(0, str(CONFORMANCE))
-    spec = importlib.util.spec_from_file_location("conformance", CONFORMANCE / "test_conformance.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("conformance", CONFORMANCE / "test_conformance.py")
 
 
 SUITE = suite()

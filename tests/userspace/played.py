@@ -6,7 +6,6 @@ can be TCP's, or what differences.py says. Which of two things happens first is 
 choice here; see LATER there.
 """
 
-import importlib.util
 import os
 import re
 import signal
@@ -16,16 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from modules import load
+
 CONFORMANCE = Path(__file__).resolve().parent.parent / "conformance"
 AGAIN = 4
-
-
-def load(name, path):
-    """A module by its file: two directories have one of this name."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def suite():
