@@ -125,6 +125,7 @@ enum link link_settle(int fd)
         return LINK_PENDING;
     if (has_come_up(ready)) {
         came_up(fd);
+        events_came_up(fd);
         fd_set_kind(fd, FD_OPEN);
         return LINK_UP;
     }

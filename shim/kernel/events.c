@@ -72,10 +72,15 @@ bool events_unsettled(int fd)
            !now.sctp_association_event;
 }
 
+void events_came_up(int fd)
+{
+    subscribe(fd, true, true);
+}
+
 void events_connected(int fd)
 {
     head_settle(fd);
-    subscribe(fd, true, true);
+    events_came_up(fd);
     if (!(ready_now(fd, 0) & POLLERR)) /* else it may have come before */
         follow(fd, true);
 }

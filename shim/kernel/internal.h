@@ -81,6 +81,8 @@ static inline uint32_t note_nameless(uint32_t note)
 void events_connecting(int fd);
 void events_listening(int fd);
 void events_connected(int fd);
+/* There was a connection, which nobody saw while it lasted: from now on events_unsettled() no more. */
+void events_came_up(int fd);
 /* The attempt is over: it is no connecting socket any more. */
 void events_failed(int fd);
 /* Does the kernel say with each message whether another one follows (SCTP_RECVNXTINFO)? */

@@ -453,10 +453,14 @@ def told_once_copy(t):
 
 @behaviour("connecting.told_once_fork", "connect says 0 once for a socket that two processes hold")
 def told_once_fork(t):
-    for label, look in (("", False), (", after poll", True)):
-        lsock, client, _ = connected_late()
+    for label, look, over in (("", False, False), (", after poll", True, False),
+                              (", over again", False, True)):
+        lsock, client, server = connected_late()
         if look:
             pollnow(client)
+        if over:
+            server.close()
+            time.sleep(0.05)
         child = in_child(libc.connect, client.fileno(), lsock.getsockname())
         t("child" + label, child.result())
         t("parent" + label, libc.connect(client.fileno(), lsock.getsockname()))
