@@ -315,12 +315,22 @@ static bool is_left_with_error(int fd)
     return ready_now(fd, 0) & POLLERR;
 }
 
+/* A connect() that fails leaves a TCP socket as good as new. */
+static void as_new(int fd)
+{
+    union address name;
+
+    local_leave(fd, &name);
+    local_left(fd, &name);
+    fd_set_kind(fd, FD_IDLE);
+}
+
 /* The kernel refused to begin, or was so quick to fail that its answer is all there is. */
 static int not_started(int fd, int error)
 {
     fd_info(fd)->pending = 0;
     events_failed(fd);
-    fd_set_kind(fd, FD_IDLE);
+    as_new(fd);
     errno = error;
     return -1;
 }
@@ -336,9 +346,8 @@ static int finish(int fd, bool interrupted)
         result = link_wait(fd);
     if (result == 0)
         return 0;
-    /* A blocking connect that failed leaves a TCP socket as good as new. */
     if (fd_kind(fd) == FD_FAILED)
-        fd_set_kind(fd, FD_IDLE);
+        as_new(fd);
     else if (fd_kind(fd) == FD_CONNECTING)
         info->flags |= FDF_CONNECT_DUE;
     return result;
@@ -352,6 +361,7 @@ static int start(int fd, const struct addresses *to)
     int result, error;
 
     params_apply_bound(fd);
+    local_begin(fd);
     recverr(fd, to->count == 1); /* else the next address is tried */
     events_connecting(fd);
     if (blocking)
@@ -386,7 +396,7 @@ static int told_once(int fd)
             return 0;
         kernel_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
         error = error ? error : ECONNABORTED;
-        socket_replace(fd); /* a connect() that fails leaves a socket as good as new */
+        socket_replace(fd);
     }
     errno = error;
     return -1;
@@ -409,7 +419,7 @@ static int resume(int fd)
     if (link == LINK_UP)
         return told_once(fd);
     if (fd_kind(fd) == FD_FAILED)
-        fd_set_kind(fd, FD_IDLE);
+        as_new(fd);
     return -1;
 }
 
@@ -530,7 +540,7 @@ int kernel_connect(int fd, const struct sockaddr *addr, socklen_t len)
         return -1;
     case FD_FAILED:
         /* TCP reports the failure once more, then the socket may connect again. */
-        fd_set_kind(fd, FD_IDLE);
+        as_new(fd);
         errno = ECONNABORTED;
         return -1;
     case FD_IDLE:

@@ -146,6 +146,16 @@ int local_bound(int fd, union address *name, socklen_t *len);
 void local_keep_name(int fd);
 /* The name that another process has kept. */
 void local_recall_name(int fd);
+/*
+ * The connection was not made, or is over, and the socket as good as new: TCP's keeps the port in
+ * its name, and no address but the program's. What that name is; that it is getsockname()'s; that
+ * the kernel's is again.
+ */
+void local_leave(int fd, union address *name);
+void local_left(int fd, const union address *name);
+void local_begin(int fd);
+/* The kernel's socket stays bound to what a connect that failed chose; then it gets another one. */
+int local_free(int fd);
 /* peers.c: the address that was asked for, then the others that PEER_ADDRS knows of its host. */
 void peers_of(int fd, const union address *asked, struct addresses *list);
 

@@ -16,6 +16,13 @@ static void complete_family(struct sockaddr_in *to)
         to->sin_family = AF_INET;
 }
 
+/* From the program, whatever was left of another. */
+static void has_name(int fd)
+{
+    fd_info(fd)->flags |= FDF_BOUND;
+    local_begin(fd);
+}
+
 int kernel_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     struct sockaddr_storage from = {0};
@@ -32,9 +39,11 @@ int kernel_bind(int fd, const struct sockaddr *addr, socklen_t len)
         errno = error;
         return -1;
     }
+    if (local_free(fd) < 0)
+        return -1;
     result = decide_bind(fd, &to, len);
     if (result == 0 && fd_is_ours(fd))
-        fd_info(fd)->flags |= FDF_BOUND;
+        has_name(fd);
     return result;
 }
 
@@ -71,7 +80,7 @@ static int listen_tcp(int fd, int backlog)
  */
 int kernel_listen(int fd, int backlog)
 {
-    int result = decide_listen(fd);
+    int result = local_free(fd) < 0 ? -1 : decide_listen(fd);
     bool both;
 
     if (result)
@@ -81,6 +90,7 @@ int kernel_listen(int fd, int backlog)
     if (both && (bind_unbound(fd) < 0 || dual_listen(fd, backlog) < 0))
         return -1;
     params_apply_bound(fd);
+    local_begin(fd);
     events_listening(fd);
     if (local_bind_unbound(fd, NULL) < 0)
         return -1;

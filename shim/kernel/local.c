@@ -216,17 +216,21 @@ static bool stands_for_any(int fd)
            mark.assoc_value == STANDS_FOR_ANY;
 }
 
-int local_bound(int fd, union address *name, socklen_t *len)
+static void make_any(union address *name)
 {
-    int result = libc.getsockname(fd, &name->any, len);
-
-    if (result < 0 || !stands_for_any(fd))
-        return result;
     if (name->any.sa_family == AF_INET6)
         name->in6.sin6_addr = in6addr_any;
     else
         name->in.sin_addr.s_addr = INADDR_ANY;
-    return 0;
+}
+
+int local_bound(int fd, union address *name, socklen_t *len)
+{
+    int result = libc.getsockname(fd, &name->any, len);
+
+    if (result == 0 && stands_for_any(fd))
+        make_any(name);
+    return result;
 }
 
 /* Which of the association's own addresses it is; beyond them all where it is none. */
@@ -276,6 +280,36 @@ void local_recall_name(int fd)
     memcpy(&info->own, &name, size);
 }
 
+void local_leave(int fd, union address *name)
+{
+    socklen_t len = sizeof *name;
+
+    if (fd_info(fd)->flags & FDF_BOUND || libc.getsockname(fd, &name->any, &len) < 0)
+        name->any.sa_family = AF_UNSPEC;
+    else
+        make_any(name);
+}
+
+void local_left(int fd, const union address *name)
+{
+    memcpy(&fd_info(fd)->own, name, sizeof fd_info(fd)->own);
+}
+
+void local_begin(int fd)
+{
+    fd_info(fd)->own.any.sa_family = AF_UNSPEC;
+}
+
+int local_free(int fd)
+{
+    const struct fd_info *info = fd_info(fd);
+
+    if (fd_kind(fd) != FD_IDLE || info->flags & FDF_BOUND ||
+        info->own.any.sa_family == AF_UNSPEC || !own_port(fd))
+        return 0;
+    return socket_replace(fd);
+}
+
 /* What the kernel does not know as the program does; false when it does. */
 static bool own_name(int fd, union address *name)
 {
@@ -284,11 +318,11 @@ static bool own_name(int fd, union address *name)
     socklen_t len = sizeof *name;
 
     memset(name, 0, sizeof *name);
-    if (kind == FD_OPEN) {
+    if (kind != FD_CONNECTING && info->own.any.sa_family != AF_UNSPEC) {
         memcpy(name, &info->own, sizeof info->own);
-        return name->any.sa_family != AF_UNSPEC;
+        return true;
     }
-    return kind != FD_CONNECTING && stands_for_any(fd) && local_bound(fd, name, &len) == 0;
+    return kind != FD_OPEN && kind != FD_CONNECTING && stands_for_any(fd) && local_bound(fd, name, &len) == 0;
 }
 
 int kernel_getsockname(int fd, struct sockaddr *addr, socklen_t *len)

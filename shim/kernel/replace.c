@@ -268,13 +268,14 @@ static int connect_meanwhile(int fresh, const union address *to)
 static int become(int fd, int protocol, const union address *to)
 {
     static const struct linger abort_on_close = {1, 0};
-    union address name;
+    union address name, left;
     socklen_t bound = bound_name(fd, &name);
     struct holders holders;
     int saved = errno, fresh = socket_like(fd, protocol);
 
     if (fresh < 0)
         return -1;
+    local_leave(fd, &left);
     /* Ports of one protocol are no other's: what cannot be had shows before anything ends. */
     if (bound && protocol != IPPROTO_SCTP && libc.bind(fresh, &name.any, bound) < 0)
         return discard(fresh);
@@ -295,6 +296,8 @@ static int become(int fd, int protocol, const union address *to)
     }
     libc.close(fresh);
     settle_numbers(fd, protocol, &holders);
+    if (protocol == IPPROTO_SCTP)
+        local_left(fd, &left);
     holders_register(&holders);
     errno = saved;
     return bound && protocol == IPPROTO_SCTP ? local_bind(fd, &name, bound) : 0;

@@ -144,6 +144,58 @@ def unspec(t):
     t("data", take(second, 5))
 
 
+@behaviour("connect.name_after", "getsockname when a connect has failed, or a connection was "
+           "disconnected or reset; bind, connect and listen after it")
+def name_after(t):
+    lsock, dead = listener(), (LOCAL, closed_port())
+    where, unspec_address = lsock.getsockname(), b"\0" * 16
+
+    def refused(sock):
+        return libc.connect(sock.fileno(), dead)
+
+    def refused_late(sock):
+        sock.setblocking(False)
+        libc.connect(sock.fileno(), dead)
+        pollfor(sock, select.POLLOUT)
+        return libc.connect(sock.fileno(), dead)
+
+    def disconnected(sock):
+        sock.connect(where)
+        lsock.accept()
+        return libc.connect(sock.fileno(), unspec_address)
+
+    def reset(sock):
+        sock.setblocking(False)
+        libc.connect(sock.fileno(), where)
+        server, _ = lsock.accept()
+        sock.send(b"unread")
+        pollfor(server, select.POLLIN)
+        server.close()
+        pollfor(sock, select.POLLHUP)
+        return libc.connect(sock.fileno(), where)
+
+    def name(sock):
+        return [sock.getsockname()[0], port_of(sock) > 0]
+
+    for fail in refused, refused_late, disconnected, reset:
+        for bound in False, True:
+            client = tcp()
+            if bound:
+                client.bind((LOCAL, 0))
+            seen = [fail(client), name(client)]
+            client.setblocking(True)
+            t(f"{fail.__name__}, bound: {bound}", seen)
+            t(f"{fail.__name__}, bound: {bound}, connected",
+              [libc.connect(client.fileno(), where), name(client)])
+            lsock.accept()
+        client = tcp()
+        fail(client)
+        t(f"{fail.__name__}, then bind", [libc.bind(client.fileno(), (LOCAL, 0)), name(client)])
+        client = tcp()
+        fail(client)
+        t(f"{fail.__name__}, then listen", [libc.raw("listen", client.fileno(), 1), name(client)])
+
+
 @behaviour("connect.unspec_keeps", "connect(AF_UNSPEC) keeps flags and options of the socket")
 def unspec_keeps(t):
     lsock, client = listener(), tcp()
