@@ -45,13 +45,6 @@ static int bind_end(int fd, union address *leg)
     return 0;
 }
 
-static bool is_bound(const union address *leg)
-{
-    uint32_t low = address_leg_host(leg);
-
-    return !address_is_leg(leg) || low < LEG_OUT || low >= LEG_BOUND;
-}
-
 /* And says what the association's is to be. */
 static int prepare(int fd, const union address *to, union address *leg, union address *local)
 {
@@ -60,7 +53,7 @@ static int prepare(int fd, const union address *to, union address *leg, union ad
     if (bind_end(fd, leg) < 0)
         return -1;
     memset(local, 0, sizeof *local);
-    if (!is_bound(leg))
+    if (address_is_leg_out(leg))
         local->any.sa_family = to->any.sa_family;
     else if (userspace_getsockname(fd, &local->any, &len) < 0)
         return -1;

@@ -228,8 +228,10 @@ static void unconnected_name(int fd, const union address *leg, union address *na
         *name = kept;
         return;
     }
-    if (low >= LEG_OUT && low < LEG_BOUND)
-        return; /* it tried to connect: the port was not the program's wish */
+    if (address_is_leg_out(leg)) { /* it tried to connect: the program's wish was no address */
+        address_set_port(name, names_kept(fd, &kept, &peer) ? address_port(&kept) : address_port(leg));
+        return;
+    }
     /* What is kept of a connection that failed is not what the program had bound. */
     if (low >= LEG_BOUND && ((names_kept(fd, &kept, &peer) && peer.any.sa_family == AF_UNSPEC) ||
                              ask_names(fd, &kept, &peer)))

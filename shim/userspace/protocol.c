@@ -190,6 +190,13 @@ uint32_t address_leg_host(const union address *name)
     return take_v4(name, &host) ? host & ~(uint32_t)LEG_MASK : 0;
 }
 
+bool address_is_leg_out(const union address *name)
+{
+    uint32_t low = address_leg_host(name);
+
+    return address_is_leg(name) && low >= LEG_OUT && low < LEG_BOUND;
+}
+
 bool address_equal(const union address *a, const union address *b)
 {
     uint32_t left, right;

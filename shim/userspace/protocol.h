@@ -125,6 +125,8 @@ bool address_is_leg(const union address *name);
 /* In which: LEG_NET, LEG_NET_KERNEL. And its last 16 bits. Of such names only. */
 uint32_t address_leg_network(const union address *name);
 uint32_t address_leg_host(const union address *name);
+/* Is it the end of who connects, or has tried to, without having bound? */
+bool address_is_leg_out(const union address *name);
 /* The same host and port. A mapped address equals the plain one. */
 bool address_equal(const union address *a, const union address *b);
 bool address_is_any(const union address *name);

@@ -168,6 +168,7 @@ def name_after(t):
         sock.setblocking(False)
         libc.connect(sock.fileno(), where)
         server, _ = lsock.accept()
+        pollfor(sock, select.POLLOUT)
         sock.send(b"unread")
         pollfor(server, select.POLLIN)
         server.close()
