@@ -285,6 +285,25 @@ bool fd_is_unshared(int fd)
 #endif
 }
 
+bool fd_is_untouched(int fd)
+{
+    return fd_is_unshared(fd) && !fd_info(fd)->touched;
+}
+
+int fd_family(int fd)
+{
+    struct fd_info *info = fd_info(fd);
+    int family = info->family;
+    socklen_t len = sizeof family;
+
+    if (family)
+        return family;
+    if (libc.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0)
+        return AF_INET;
+    info->family = (uint8_t)family;
+    return family;
+}
+
 void fd_forget(int fd)
 {
     if ((unsigned)fd >= FD_TABLE)

@@ -106,7 +106,9 @@ struct fd_info {
         asked; /* where connect() was to go to, if it may go there another way (fallback.c) */
     _Atomic uint8_t fallback; /* enum fallback */
     _Atomic uint8_t mute;     /* writing was shut down before there was a connection */
-    _Atomic uint8_t touched;  /* the program has set an option */
+    _Atomic uint8_t touched;  /* the program has set an option, or shut down what was not connected */
+    _Atomic uint8_t family;   /* SO_DOMAIN, once it was asked; or 0 */
+    _Atomic uint32_t indication; /* what the kernel keeps (kernel/state.c), once asked, while unshared */
     _Atomic uint8_t turn;     /* of a listener: which of its two kinds is asked first */
     _Atomic int companion;    /* its number, plus 1 (kernel/dual.h); or 0 */
     _Atomic uint8_t kept_alive; /* SO_KEEPALIVE was on before this process knew the socket */
@@ -173,6 +175,12 @@ void fd_adopt(int fd, enum fd_kind kind);
 
 /* Does surely nobody else hold the socket behind this number, here or in another process? */
 bool fd_is_unshared(int fd);
+
+/* And has nobody set an option of it? Then all are as the library made them. */
+bool fd_is_untouched(int fd);
+
+/* AF_INET or AF_INET6: SO_DOMAIN of a socket. */
+int fd_family(int fd);
 
 /* The kernel's name of a socket, never given twice; 0 when it has none. */
 uint64_t fd_cookie(int fd);

@@ -13,7 +13,7 @@ enum { SIN6_LEN_RFC2133 = 24 }; /* TCP takes a sockaddr_in6 without its last fie
 
 int address_take(int fd, const struct sockaddr *addr, socklen_t *len, union address *to)
 {
-    bool six = int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET) == AF_INET6;
+    bool six = fd_family(fd) == AF_INET6;
 
     if (*len < (six ? SIN6_LEN_RFC2133 : sizeof to->in))
         return EINVAL;

@@ -252,7 +252,7 @@ static int shutdown_writing(int fd)
     }
     if (state & STATE_PEER_IS_SHIM && !messages_end_as_one(fd))
         return send_fin(fd);
-    events_connected(fd); /* only a notification tells when the other direction ends */
+    events_for_end(fd);
     libc.shutdown(fd, SHUT_WR);
     return 0;
 }
@@ -298,6 +298,7 @@ static int shutdown_unconnected(int fd, int how)
 {
     struct sctp_sndinfo now = {.snd_sid = 0};
 
+    fd_info(fd)->touched = true;
     if (how != SHUT_RD)
         wall_up(fd);
     if (how != SHUT_WR && sctp_get(fd, SCTP_DEFAULT_SNDINFO, &now, sizeof now) == 0) {
@@ -363,6 +364,8 @@ int kernel_shutdown(int fd, int how)
 static void closing_open(int fd)
 {
     tell_closing(fd);
+    if (fd_info(fd)->flags & FDF_ENDED)
+        return; /* it has come */
     if (fd_is_unshared(fd) && !fd_info(fd)->readers)
         libc.shutdown(fd, SHUT_RD);
     head_settle(fd);

@@ -20,9 +20,10 @@ static void recverr(int fd, bool on)
 
     if (on == !!(info->flags & FDF_RECVERR_OURS))
         return;
-    six = int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET) == AF_INET6;
-    if (on && (int_option(fd, IPPROTO_IP, IP_RECVERR, 0) ||
-               (six && int_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 0))))
+    six = fd_family(fd) == AF_INET6;
+    if (on && !fd_is_untouched(fd) &&
+        (int_option(fd, IPPROTO_IP, IP_RECVERR, 0) ||
+         (six && int_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 0))))
         return;
     set_int_option(fd, IPPROTO_IP, IP_RECVERR, on); /* v6 sockets need it for mapped addresses */
     if (six)
@@ -45,7 +46,7 @@ static void keep_due(int fd)
 /* What was shut down before there was a connection is so from its first moment on, unheard. */
 static void shut_from_the_start(int fd)
 {
-    unsigned how = shut_early(fd);
+    unsigned how = fd_is_untouched(fd) ? 0 : shut_early(fd);
 
     if (how & FDF_READ_SHUT)
         ends_note(fd, FDF_READ_SHUT);
@@ -197,6 +198,21 @@ static int failed_meanwhile(int fd)
     return -1;
 }
 
+/* Its end, when there is one: 0, or -1 with errno; 1 when it goes on. */
+static int link_end(int fd)
+{
+    switch (link_settle(fd)) {
+    case LINK_UP:
+        return 0;
+    case LINK_PENDING:
+        return 1;
+    case LINK_NONE:
+        return failed_meanwhile(fd);
+    default:
+        return -1;
+    }
+}
+
 /*
  * In slices: poll() forgets a socket whose number another thread gives to another file, and would
  * wait on that one for ever.
@@ -210,7 +226,7 @@ int link_wait(int fd)
 
     for (;;) {
         int64_t slice = now_ms() + A_WHILE;
-        int ready = wait_for(fd, POLLOUT, deadline < 0 || slice < deadline ? slice : deadline);
+        int end, ready = wait_for(fd, POLLOUT, deadline < 0 || slice < deadline ? slice : deadline);
 
         if (ready < 0 && (errno != EINTR || !may_restart(fd)))
             return -1;
@@ -226,16 +242,9 @@ int link_wait(int fd)
             errno = EINPROGRESS;
             return -1;
         }
-        switch (link_settle(fd)) {
-        case LINK_UP:
-            return 0;
-        case LINK_PENDING:
-            continue;
-        case LINK_NONE:
-            return failed_meanwhile(fd);
-        case LINK_FAILED:
-            return -1;
-        }
+        end = link_end(fd);
+        if (end <= 0)
+            return end;
     }
 }
 
@@ -245,7 +254,7 @@ int link_wait(int fd)
  */
 static int bind_shared_port(int fd)
 {
-    int domain = int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET);
+    int domain = fd_family(fd);
     union address from = {.in6 = {.sin6_family = (sa_family_t)domain}};
     int reuse = int_option(fd, SOL_SOCKET, SO_REUSEADDR, 0);
     struct timespec seed;
@@ -299,7 +308,8 @@ static int start_blocking(int fd, const struct addresses *to)
     socklen_t size = sizeof limit;
     int result, error;
 
-    libc.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &size);
+    if (!fd_is_untouched(fd))
+        libc.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &size);
     libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tick, sizeof tick);
     result = start_nonblocking(fd, to);
     error = errno;
@@ -335,15 +345,18 @@ static int not_started(int fd, int error)
     return -1;
 }
 
-/* The end of a blocking connect that is under way. */
-static int finish(int fd, bool interrupted)
+/* The end of a blocking connect, which the kernel's has left with this errno; 0: it is up. */
+static int finish(int fd, int error)
 {
     struct fd_info *info = fd_info(fd);
-    int result = -1;
+    int result = error ? 1 : link_end(fd);
 
-    errno = EINTR;
-    if (!interrupted || may_restart(fd))
+    if (error == EINTR && !may_restart(fd)) {
+        errno = error;
+        result = -1;
+    } else if (result > 0) {
         result = link_wait(fd);
+    }
     if (result == 0)
         return 0;
     if (fd_kind(fd) == FD_FAILED)
@@ -377,7 +390,7 @@ static int start(int fd, const struct addresses *to)
         !(blocking && is_left_with_error(fd)))
         return not_started(fd, error);
     if (blocking)
-        return finish(fd, result < 0 && error == EINTR);
+        return finish(fd, result < 0 ? error : 0);
     errno = error;
     return result;
 }
@@ -526,7 +539,7 @@ static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
 int kernel_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
     if (len < sizeof addr->sa_family || len > sizeof(struct sockaddr_storage) ||
-        check_readable(fd, addr, sizeof(int)) < 0)
+        array_readable(fd, addr, sizeof(int)) < 0)
         return libc.connect(fd, addr, len); /* the kernel has the right error for it */
     if (addr->sa_family == AF_UNSPEC)
         return socket_replace(fd);

@@ -72,16 +72,35 @@ bool events_unsettled(int fd)
            !now.sctp_association_event;
 }
 
+static void settle(int fd, bool troubled);
+
 void events_came_up(int fd)
 {
     subscribe(fd, true, true);
 }
 
+static bool has_error(int fd)
+{
+    return ready_now(fd, 0) & POLLERR;
+}
+
 void events_connected(int fd)
 {
-    head_settle(fd);
     events_came_up(fd);
-    if (!(ready_now(fd, 0) & POLLERR)) /* else it may have come before */
+    follow(fd, true);
+    settle(fd, false);
+}
+
+void events_accepted(int fd)
+{
+    settle(fd, false);
+}
+
+/* What follows an error may come without a notification of it. */
+void events_for_end(int fd)
+{
+    events_came_up(fd);
+    if (!has_error(fd))
         follow(fd, true);
 }
 
@@ -221,10 +240,22 @@ void fin_seen(int fd)
         ends_note(fd, FDF_ENDED); /* there the kernel shows no more than that it is gone */
 }
 
-/* Reads the message at the head, and leaves the error of a reset to who asks for it. */
-static ssize_t read_head(int fd, struct msghdr *msg)
+enum follower event_follower(int fd, struct msghdr *msg)
 {
-    bool takes_error = ready_now(fd, 0) & POLLERR && events_follow(fd);
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+        if (c->cmsg_level == IPPROTO_SCTP && c->cmsg_type == SCTP_NXTINFO) {
+            struct sctp_nxtinfo info;
+
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            return info.nxt_flags & SCTP_NOTIFICATION ? FOLLOWER_EVENT : FOLLOWER_ANY;
+        }
+    return events_follow(fd) ? FOLLOWER_NONE : FOLLOWER_ANY;
+}
+
+/* Reads the message at the head, and leaves the error of a reset to who asks for it. */
+static ssize_t read_head(int fd, struct msghdr *msg, bool troubled, enum follower *next)
+{
+    bool takes_error = troubled && events_follow(fd);
     ssize_t n;
 
     if (takes_error)
@@ -232,18 +263,19 @@ static ssize_t read_head(int fd, struct msghdr *msg)
     n = libc.recvmsg(fd, msg, MSG_DONTWAIT);
     if (takes_error)
         tell_followers(fd, 1);
+    *next = n <= 0 || takes_error ? FOLLOWER_ANY : event_follower(fd, msg);
     return n;
 }
 
 /* Removes the message at the head, which is not data. */
-static int take_head(int fd)
+static int take_head(int fd, bool troubled, enum follower *next)
 {
     union sctp_notification event;
     union rcvinfo_control control;
     struct iovec iov = {&event, sizeof event};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
                          .msg_controllen = sizeof control};
-    ssize_t n = read_head(fd, &msg);
+    ssize_t n = read_head(fd, &msg, troubled, next);
 
     if (n <= 0)
         return 0;
@@ -252,8 +284,8 @@ static int take_head(int fd)
         return 0;
     }
     n = (ssize_t)event_rest(fd, &event, (size_t)n, msg.msg_flags);
-    if (ready_now(fd, 0) & POLLERR && event.sn_header.sn_type == SCTP_ASSOC_CHANGE &&
-        event.sn_assoc_change.sac_state == SCTP_COMM_LOST) {
+    if (event.sn_header.sn_type == SCTP_ASSOC_CHANGE &&
+        event.sn_assoc_change.sac_state == SCTP_COMM_LOST && has_error(fd)) {
         hang_up(fd); /* the error that goes with it stays */
         return 0;
     }
@@ -265,38 +297,42 @@ static bool is_error_next(int fd)
 {
     int length = 0;
 
-    return ready_now(fd, 0) & POLLERR && libc.ioctl(fd, FIONREAD, &length) == 0 && !length;
+    return has_error(fd) && libc.ioctl(fd, FIONREAD, &length) == 0 && !length;
 }
 
-/* An error is left to who asks for it: looking would take it from the kernel. */
+/* Is the head of the queue not data? An errno where looking has met, and taken, a reset. */
+static bool is_event_next(int fd, int *error)
+{
+    char byte;
+    union rcvinfo_control control;
+    struct iovec iov = {&byte, 1};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                         .msg_controllen = sizeof control};
+    ssize_t n = libc.recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+
+    if (n < 0 && is_reset(errno))
+        *error = reset_told(fd, errno); /* it came just now */
+    return n > 0 && (msg.msg_flags & MSG_NOTIFICATION || is_fin(fd, &msg));
+}
+
+/* An error that is there already is left to who asks for it: looking would take it. */
+static void settle(int fd, bool troubled)
+{
+    enum follower next = FOLLOWER_ANY;
+    int error = 0;
+
+    while (!error && next != FOLLOWER_NONE && !(troubled && is_error_next(fd))) {
+        if (next == FOLLOWER_ANY && !is_event_next(fd, &error))
+            break;
+        error = take_head(fd, troubled, &next);
+    }
+    if (error && fd_kind(fd) == FD_OPEN)
+        error_owe(fd, error);
+    else if (error)
+        fd_info(fd)->pending = (uint8_t)error;
+}
+
 void head_settle(int fd)
 {
-    while (!is_error_next(fd)) {
-        char byte;
-        union rcvinfo_control control;
-        struct iovec iov = {&byte, 1};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
-                             .msg_controllen = sizeof control};
-        ssize_t n = libc.recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
-        int error = n < 0 && errno != EAGAIN ? errno : 0;
-
-        if (n > 0) {
-            if (!(msg.msg_flags & MSG_NOTIFICATION) && !is_fin(fd, &msg))
-                return;
-            error = take_head(fd);
-        } else if (is_reset(error)) {
-            error = reset_told(fd, error); /* it came just now */
-            if (!error)
-                return;
-        } else {
-            return;
-        }
-        if (error) {
-            if (fd_kind(fd) == FD_OPEN)
-                error_owe(fd, error);
-            else
-                fd_info(fd)->pending = (uint8_t)error;
-            return;
-        }
-    }
+    settle(fd, has_error(fd));
 }

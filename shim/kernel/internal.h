@@ -41,6 +41,9 @@ void params_tune(int fd, const struct sctp_status *status);
 /* state.c: enum state's bits, and those of the ends, kept with the socket. */
 /* Does this SCTP socket carry our mark (params_apply)? */
 bool state_is_marked(int fd);
+/* A socket of ours is new: it only announces itself. Or it was accepted by another one. */
+void state_begin(int fd);
+void state_inherit(int fd, int listener);
 unsigned state_get(int fd);
 void state_add(int fd, enum state bits);
 void state_drop(int fd, enum state bits);
@@ -80,13 +83,19 @@ static inline uint32_t note_nameless(uint32_t note)
 /* Which notifications a socket reports: while it connects or listens, and when it is up. */
 void events_connecting(int fd);
 void events_listening(int fd);
-void events_connected(int fd);
+void events_connected(int fd); /* which is up, as the kernel has just said */
+void events_accepted(int fd);  /* the same */
+/* Only a notification tells when the other direction of a native peer's connection ends. */
+void events_for_end(int fd);
 /* There was a connection, which nobody saw while it lasted: from now on events_unsettled() no more. */
 void events_came_up(int fd);
 /* The attempt is over: it is no connecting socket any more. */
 void events_failed(int fd);
 /* Does the kernel say with each message whether another one follows (SCTP_RECVNXTINFO)? */
 bool events_follow(int fd);
+/* What this recvmsg() has told of the message behind the one that it read, which was not a peek. */
+enum follower { FOLLOWER_ANY, FOLLOWER_EVENT, FOLLOWER_NONE };
+enum follower event_follower(int fd, struct msghdr *msg);
 /* Do they say that a connect was begun, and that no process has seen its end yet? */
 bool events_unsettled(int fd);
 /*

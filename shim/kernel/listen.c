@@ -56,7 +56,7 @@ static int bind_unbound(int fd)
     if (libc.getsockname(fd, &name.any, &len) < 0 || name.in.sin_port)
         return 0;
     memset(&name, 0, sizeof name);
-    name.any.sa_family = (sa_family_t)int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET);
+    name.any.sa_family = (sa_family_t)fd_family(fd);
     return decide_bind(fd, &name, address_len(&name));
 }
 
@@ -148,6 +148,8 @@ static void accepted(int listener, int fd, const struct sockaddr *peer, socklen_
     info->followers = from->followers;
     info->patience = from->patience;
     info->kept_alive = from->kept_alive;
+    info->touched = !fd_is_untouched(listener);
+    info->family = (uint8_t)fd_family(listener);
     memcpy(info->mtu_discover, from->mtu_discover, sizeof info->mtu_discover);
     info->tcpopts_set = from->tcpopts_set;
     memcpy(info->tcpopts, from->tcpopts, sizeof info->tcpopts);
@@ -156,11 +158,14 @@ static void accepted(int listener, int fd, const struct sockaddr *peer, socklen_
         memcpy(&info->peer, peer, len);
     if (from->flags & FDF_INHERIT)
         inherit(listener, fd);
-    if (sctp_get(fd, SCTP_STATUS, &status, sizeof status) == 0)
+    state_inherit(fd, listener);
+    if (sctp_get(fd, SCTP_STATUS, &status, sizeof status) == 0) {
         params_tune(fd, &status);
-    else
+        events_accepted(fd); /* who the peer is */
+    } else {
         gone_early(fd);
-    head_settle(fd); /* who the peer is */
+        head_settle(fd);
+    }
     paths_up(fd);
     tell_up(fd, "accepted");
 }

@@ -35,7 +35,8 @@ static int64_t user_timeout_of(int fd)
 
 bool liveness_is_asked(int fd)
 {
-    return user_timeout_of(fd) || int_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+    return user_timeout_of(fd) ||
+           (!fd_is_untouched(fd) && int_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0));
 }
 
 /* Unacknowledged data: after TCP_USER_TIMEOUT, or as configured. */

@@ -35,7 +35,7 @@ static bool is_loopback(const union address *at)
 
 static bool takes(int fd, const struct in6_addr *bare)
 {
-    if (int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET) == AF_INET)
+    if (fd_family(fd) == AF_INET)
         return addrs_is_v4(bare);
     return !addrs_is_v4(bare) || !int_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 }
@@ -199,7 +199,7 @@ int local_bind(int fd, const union address *to, socklen_t len)
 int local_bind_unbound(int fd, const union address *towards)
 {
     const char *wanted = options_of(fd)->local_addrs;
-    int domain = int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET);
+    int domain = fd_family(fd);
     union address any = {.any = {.sa_family = (sa_family_t)domain}};
 
     if (!wanted[0] || !restricts(wanted) || (towards && is_loopback(towards)) || own_port(fd))

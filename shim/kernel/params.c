@@ -130,7 +130,7 @@ static void bind_to_all(int fd)
     union {
         struct sockaddr any;
         struct sockaddr_in6 in6;
-    } all = {.in6 = {.sin6_family = (sa_family_t)int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET)}};
+    } all = {.in6 = {.sin6_family = (sa_family_t)fd_family(fd)}};
 
     libc.bind(fd, &all.any,
               all.any.sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof all.in6);

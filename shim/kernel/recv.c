@@ -120,14 +120,6 @@ struct told {
     union rcvinfo_control control; /* receive information, timestamps */
 };
 
-static bool is_last(int fd, struct msghdr *msg)
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
-        if (c->cmsg_level == IPPROTO_SCTP && c->cmsg_type == SCTP_NXTINFO)
-            return false;
-    return events_follow(fd);
-}
-
 /* One message, or the rest of one, at the cursor. */
 static ssize_t recv_chunk(int fd, const struct iov_cursor *at, int flags, struct told *told)
 {
@@ -152,7 +144,7 @@ static ssize_t recv_chunk(int fd, const struct iov_cursor *at, int flags, struct
             return -1;
     }
     told->control_len = msg.msg_controllen;
-    told->last = got > 0 && is_last(fd, &msg);
+    told->last = got > 0 && event_follower(fd, &msg) == FOLLOWER_NONE;
     return got;
 }
 

@@ -135,7 +135,7 @@ static void give_to_tcp(int fd, int tcp, const struct fd_info *info)
 int socket_like(int fd, int protocol)
 {
     const struct fd_info *info = fd_info(fd);
-    int domain = int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET);
+    int domain = fd_family(fd);
     int fresh = libc.socket(domain, SOCK_STREAM | SOCK_CLOEXEC, protocol);
 
     if (fresh < 0)
@@ -226,6 +226,7 @@ static void begin_again(int fd, struct fd_info *info)
     info->ostreams = 0;
     info->followers = FOLLOWERS_UNKNOWN;
     info->mute = false;
+    info->indication = 0;
     info->paths = 0;
     memset(&info->peer, 0, sizeof info->peer);
     memset(&info->own, 0, sizeof info->own);

@@ -32,7 +32,9 @@ int kernel_socket(int domain, int type, int protocol)
     if (fd >= 0) {
         fd_adopt(fd, FD_IDLE);
         fd_info(fd)->rule = rule_birth.rule;
+        fd_info(fd)->family = (uint8_t)domain;
         params_apply(fd, options_of(fd));
+        state_begin(fd);
         if (rule_birth.rule)
             note_rule(fd, 0, rule_birth.rule);
         return fd;
@@ -123,7 +125,7 @@ void kernel_recall(int fd, struct fd_info *info)
 /* Who the peer was: what this option shows of a socket that is not connected any more. */
 static int last_peer(int fd, union address *name)
 {
-    bool six = int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET) == AF_INET6;
+    bool six = fd_family(fd) == AF_INET6;
     socklen_t len = six ? sizeof name->in6 : sizeof name->in;
 
     return libc.getsockopt(fd, SOL_SOCKET, SO_PEERNAME, name, &len);

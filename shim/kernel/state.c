@@ -14,7 +14,7 @@ _Static_assert(!(STATE_ENDS & (STATE_PEER_IS_SHIM | STATE_FIN_SENT | STATE_CONNE
                "each bit of the state has one meaning");
 
 /* In a sandbox (fd_seal()) nothing is known but what was before, and the question would kill. */
-static uint32_t own_indication(int fd)
+static uint32_t kernels_indication(int fd)
 {
     struct sctp_setadaptation own = {0};
 
@@ -23,9 +23,32 @@ static uint32_t own_indication(int fd)
     return sctp_get(fd, SCTP_ADAPTATION_LAYER, &own, sizeof own) == 0 ? own.ssb_adaptation_ind : 0;
 }
 
+/* What nobody else can change is asked once. */
+static uint32_t own_indication(int fd)
+{
+    struct fd_info *info = fd_info(fd);
+
+    if (!fd_is_unshared(fd))
+        return kernels_indication(fd);
+    if (!info->indication)
+        info->indication = kernels_indication(fd);
+    return info->indication;
+}
+
+void state_begin(int fd)
+{
+    fd_info(fd)->indication = WIRE_PREFIX | WIRE_VERSION; /* params.c */
+}
+
+void state_inherit(int fd, int listener)
+{
+    if (fd_is_unshared(listener))
+        fd_info(fd)->indication = fd_info(listener)->indication;
+}
+
 bool state_is_marked(int fd)
 {
-    return adaptation_is_ours(own_indication(fd));
+    return adaptation_is_ours(kernels_indication(fd));
 }
 
 unsigned state_get(int fd)
@@ -37,8 +60,9 @@ static void state_set(int fd, unsigned bits)
 {
     struct sctp_setadaptation own = {.ssb_adaptation_ind = STATE_KEPT | bits};
 
-    if (!fd_sealed())
-        sctp_set(fd, SCTP_ADAPTATION_LAYER, &own, sizeof own);
+    fd_info(fd)->indication = 0;
+    if (!fd_sealed() && sctp_set(fd, SCTP_ADAPTATION_LAYER, &own, sizeof own) == 0)
+        fd_info(fd)->indication = own.ssb_adaptation_ind;
 }
 
 void state_add(int fd, enum state bits)

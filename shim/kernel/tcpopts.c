@@ -166,7 +166,7 @@ static int slot_of(int name)
 /* A TCP socket of the same family, to be closed again at once. */
 static int oracle(int fd)
 {
-    int domain = int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET);
+    int domain = fd_family(fd);
 
     return libc.socket(domain, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 }
