@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How many system calls reading and writing a connection takes: a tracer counts them. Prints a line
- * "what calls" for each step, the second time it is done. x86-64 only: it looks into registers.
+ * How many system calls a connection takes, and reading and writing it: a tracer counts them. Prints
+ * a line "what calls" for each step, the second time it is done. x86-64 only: it looks into
+ * registers.
  */
 #include <arpa/inet.h>
 #include <signal.h>
@@ -18,7 +19,8 @@
 #include <unistd.h>
 
 static char data[256 << 10];
-static int client, server;
+static struct sockaddr_in at = {.sin_family = AF_INET};
+static int listener, client, server, other_client, other_server;
 
 static _Noreturn void fail(const char *what)
 {
@@ -45,6 +47,46 @@ static void read_bytes(size_t size)
             fail("read");
 }
 
+static void make_socket(size_t unused)
+{
+    (void)unused;
+    if ((other_client = socket(AF_INET, SOCK_STREAM, 0)) < 0)
+        fail("socket");
+}
+
+static void make_connection(size_t unused)
+{
+    (void)unused;
+    if (connect(other_client, (struct sockaddr *)&at, sizeof at))
+        fail("connect");
+}
+
+static void accept_it(size_t unused)
+{
+    (void)unused;
+    if ((other_server = accept(listener, NULL, NULL)) < 0)
+        fail("accept");
+}
+
+static void close_server(size_t unused)
+{
+    (void)unused;
+    close(other_server);
+}
+
+static void read_end(size_t unused)
+{
+    (void)unused;
+    if (read(other_client, data, sizeof data) != 0)
+        fail("read");
+}
+
+static void close_client(size_t unused)
+{
+    (void)unused;
+    close(other_client);
+}
+
 static const struct {
     const char *what;
     void (*step)(size_t size);
@@ -54,16 +96,22 @@ static const struct {
     {"read 64 bytes", read_bytes, 64},
     {"write 128 KB", write_bytes, 128 << 10},
     {"read 128 KB", read_bytes, 128 << 10},
+    {"socket", make_socket, 0},
+    {"connect", make_connection, 0},
+    {"accept", accept_it, 0},
+    {"close", close_server, 0},
+    {"read the end", read_end, 0},
+    {"close after the end", close_client, 0},
 };
 
 enum { STEPS = sizeof steps / sizeof *steps };
 
 static void connect_both(void)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof at;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
 
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listener = socket(AF_INET, SOCK_STREAM, 0);
     client = socket(AF_INET, SOCK_STREAM, 0);
     if (bind(listener, (struct sockaddr *)&at, sizeof at) || listen(listener, 1) ||
         getsockname(listener, (struct sockaddr *)&at, &len) ||
