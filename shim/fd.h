@@ -106,9 +106,9 @@ struct fd_info {
         asked; /* where connect() was to go to, if it may go there another way (fallback.c) */
     _Atomic uint8_t fallback; /* enum fallback */
     _Atomic uint8_t mute;     /* writing was shut down before there was a connection */
-    _Atomic uint8_t touched;  /* the program has set an option, or shut down what was not connected */
+    _Atomic uint8_t touched;  /* the program has set an option, or shut it down unconnected */
     _Atomic uint8_t family;   /* SO_DOMAIN, once it was asked; or 0 */
-    _Atomic uint32_t indication; /* what the kernel keeps (kernel/state.c), once asked, while unshared */
+    _Atomic uint32_t indication; /* kernel/state.c's, of a socket that is unshared; or 0 */
     _Atomic uint8_t turn;     /* of a listener: which of its two kinds is asked first */
     _Atomic int companion;    /* its number, plus 1 (kernel/dual.h); or 0 */
     _Atomic uint8_t kept_alive; /* SO_KEEPALIVE was on before this process knew the socket */

@@ -87,7 +87,7 @@ void events_connected(int fd); /* which is up, as the kernel has just said */
 void events_accepted(int fd);  /* the same */
 /* Only a notification tells when the other direction of a native peer's connection ends. */
 void events_for_end(int fd);
-/* There was a connection, which nobody saw while it lasted: from now on events_unsettled() no more. */
+/* There was a connection that nobody saw while it lasted: from now on not events_unsettled(). */
 void events_came_up(int fd);
 /* The attempt is over: it is no connecting socket any more. */
 void events_failed(int fd);

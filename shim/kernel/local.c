@@ -318,11 +318,13 @@ static bool own_name(int fd, union address *name)
     socklen_t len = sizeof *name;
 
     memset(name, 0, sizeof *name);
-    if (kind != FD_CONNECTING && info->own.any.sa_family != AF_UNSPEC) {
+    if (kind == FD_CONNECTING)
+        return false;
+    if (info->own.any.sa_family != AF_UNSPEC) {
         memcpy(name, &info->own, sizeof info->own);
         return true;
     }
-    return kind != FD_OPEN && kind != FD_CONNECTING && stands_for_any(fd) && local_bound(fd, name, &len) == 0;
+    return kind != FD_OPEN && stands_for_any(fd) && local_bound(fd, name, &len) == 0;
 }
 
 int kernel_getsockname(int fd, struct sockaddr *addr, socklen_t *len)

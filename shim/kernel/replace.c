@@ -276,7 +276,8 @@ static int become(int fd, int protocol, const union address *to)
 
     if (fresh < 0)
         return -1;
-    local_leave(fd, &left);
+    if (protocol == IPPROTO_SCTP)
+        local_leave(fd, &left);
     /* Ports of one protocol are no other's: what cannot be had shows before anything ends. */
     if (bound && protocol != IPPROTO_SCTP && libc.bind(fresh, &name.any, bound) < 0)
         return discard(fresh);

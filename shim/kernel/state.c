@@ -28,7 +28,7 @@ static uint32_t own_indication(int fd)
 {
     struct fd_info *info = fd_info(fd);
 
-    if (!fd_is_unshared(fd))
+    if (!fd_is_unshared(fd) || fd_sealed())
         return kernels_indication(fd);
     if (!info->indication)
         info->indication = kernels_indication(fd);

@@ -142,7 +142,8 @@ int userspace_listen(int fd, int backlog)
 
     if (fd_sealed() || leg_peer(fd, &peer) || !leg_name(fd, &leg))
         return libc.listen(fd, backlog);
-    if ((!address_port(&leg) || address_is_leg_out(&leg)) && (bind_unbound(fd) < 0 || !leg_name(fd, &leg)))
+    if ((!address_port(&leg) || address_is_leg_out(&leg)) &&
+        (bind_unbound(fd) < 0 || !leg_name(fd, &leg)))
         return -1;
     if (libc.listen(fd, backlog) < 0)
         return -1;

@@ -229,7 +229,7 @@ static void unconnected_name(int fd, const union address *leg, union address *na
         return;
     }
     if (address_is_leg_out(leg)) { /* it tried to connect: the program's wish was no address */
-        address_set_port(name, names_kept(fd, &kept, &peer) ? address_port(&kept) : address_port(leg));
+        address_set_port(name, address_port(names_kept(fd, &kept, &peer) ? &kept : leg));
         return;
     }
     /* What is kept of a connection that failed is not what the program had bound. */
