@@ -180,12 +180,12 @@ watched = $(if $(BROKER),setarch -R tests/userspace/soak.py $(or $(T),30) --no-k
 
 check-sanitizers: check-asan check-tsan check-ubsan check-valgrind
 
-check-asan: $(SANITIZE_WITH)
+check-asan: all $(SANITIZE_WITH)
 	$(call instrumented,asan,address$(comma)undefined)
 	tests/sanitize/run.py address
 	$(call watched,asan,address)
 
-check-tsan: $(SANITIZE_WITH)
+check-tsan: all $(SANITIZE_WITH)
 	$(call instrumented,tsan,thread)
 	tests/sanitize/run.py thread
 	$(call watched,tsan,thread)
