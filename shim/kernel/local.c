@@ -297,7 +297,10 @@ void local_left(int fd, const union address *name)
 
 void local_begin(int fd)
 {
-    fd_info(fd)->own.any.sa_family = AF_UNSPEC;
+    struct fd_info *info = fd_info(fd);
+
+    if (info->own.any.sa_family != AF_UNSPEC) /* else another thread may look at it meanwhile */
+        info->own.any.sa_family = AF_UNSPEC;
 }
 
 int local_free(int fd)
