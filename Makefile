@@ -92,12 +92,14 @@ $(B)/libsctpshim.so: $(SHIM_OBJ) $(B)/exports.map
 $(B)/sctpshim-tool: $(TOOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(TOOL_OBJ) $(LIBS)
 
-# Packets, checksums and memory are the broker's: the library's own functions for them give way. And
-# so does its one thread (usrsctp_stack.c).
+# Packets, checksums, memory and timers are the broker's: the library's own functions for them give
+# way. And so does its one thread (usrsctp_stack.c).
 $(B)/libusrsctp.a: $(USRSCTP) Makefile
 	@mkdir -p $(@D)
 	objcopy --weaken-symbol=sctp_userspace_ip_output --weaken-symbol=sctp_userspace_ip6_output \
 	    --weaken-symbol=calculate_crc32c --weaken-symbol=m_getm2 \
+	    --weaken-symbol=sctp_os_timer_start --weaken-symbol=sctp_os_timer_stop \
+	    --weaken-symbol=sctp_handle_tick --weaken-symbol=sctp_get_tick_count \
 	    --redefine-sym malloc=pool_malloc \
 	    --redefine-sym calloc=pool_calloc --redefine-sym free=pool_free \
 	    --redefine-sym pthread_create=usrsctp_no_thread $< $@

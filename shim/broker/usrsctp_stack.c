@@ -15,6 +15,7 @@
 #include "usrsctp_io.h"
 #include "usrsctp_mbufs.h"
 #include "usrsctp_socket.h"
+#include "usrsctp_timers.h"
 
 enum {
     TICK = 10,      /* ms between two looks at the timers while there are associations */
@@ -66,6 +67,8 @@ static const char *test_connect(struct socket *socket, union address *to,
 
     if (!mbufs_are_known())
         return "its mbufs";
+    if (!timers_are_known())
+        return "its timers";
     if (!usrsctp_io_know(to))
         return "its list of addresses";
     if (usrsctp_bind(socket, &to->any, address_len(to)) < 0)
