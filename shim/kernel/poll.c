@@ -27,12 +27,15 @@ static short look_again(const struct pollfd *at)
     return libc.poll(&poll, 1, 0) < 0 ? at->revents : poll.revents;
 }
 
-/* A connect came to its end: what the kernel calls readable is the peer's announcement. */
+/*
+ * A connect came to its end: what the kernel calls readable is the peer's announcement. Who asks for
+ * the peer's end alone is not shown that.
+ */
 static short connecting(const struct pollfd *at)
 {
     if (at->revents & POLLERR && !fallback_is_open(at->fd))
         return ALL_BITS | POLLERR;
-    if (!(at->revents & (POLLIN | POLLRDNORM | POLLERR)))
+    if (!(at->revents & (POLLIN | POLLRDNORM | POLLERR)) && !(at->events & POLLRDHUP))
         return at->revents;
     return link_look(at->fd) == LINK_FAILED && fd_is_ours(at->fd) ? ALL_BITS | POLLERR
                                                                   : look_again(at);
@@ -105,7 +108,7 @@ static short tcp_events(const struct pollfd *at)
     case FD_FAILED:
         return fd_info(at->fd)->pending ? ALL_BITS | POLLERR : ALL_BITS;
     case FD_CONNECTING:
-        return at->revents ? connecting(at) : 0;
+        return at->revents || at->events & POLLRDHUP ? connecting(at) : 0;
     case FD_OPEN:
         return fd_info(at->fd)->flags & FDF_GONE_EARLY ? gone_events(at) : open_events(at);
     default:

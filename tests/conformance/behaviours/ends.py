@@ -374,6 +374,15 @@ def rdhup_alone(t):
     shut(server, WR)
     pollfor(client, 16)
     t("hup", [pollnow(client, 4), pollnow(client, 0), pollnow(server, 4)])
+    lsock, client = listener(), tcp(blocking=False)
+    libc.connect(client.fileno(), lsock.getsockname())
+    t("while it connects", pollnow(client, 0x2000))
+    server, _ = lsock.accept()
+    time.sleep(0.05)
+    t("before the end", pollnow(client, 0x2000))
+    shut(server, WR)
+    time.sleep(0.05)
+    t("nobody has looked", pollnow(client, 0x2000))
 
 
 @behaviour("ends.fresh_ways", "poll, ppoll and select on sockets that are not connected")
