@@ -182,6 +182,13 @@ def ended_on_the_way(story, index, end, tcp, shim):
             and story.unread(peer_of(end), index) >= UNKNOWN)
 
 
+def name_forgotten(story, index, end, tcp, shim):
+    """Of a connection that is over, asked for by a process that had no part in it."""
+    return (story.steps[index].verb == "getsockname" and " port " in tcp and "any port " in shim
+            and story.moved(end, index)
+            and story.ended(end, index) and story.ended(peer_of(end), index))
+
+
 # Of the kernel plane; then those of the userspace plane, by tests/userspace/differences.py.
 RULES = (
     Rule("peek.across", peeked),
@@ -208,6 +215,7 @@ USERSPACE_RULES = (
     Rule("ends.shut_before", shut_before, diverges=True),
     Rule("signals.first_send", heard_later),
     Rule("ends.shut_with_more_to_send", ended_on_the_way),
+    Rule("ends.name_asked_late", name_forgotten),
 )
 
 

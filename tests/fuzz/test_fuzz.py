@@ -129,7 +129,13 @@ SHUT_BEFORE = ("B listen l0 8", "A socket c0", "A shutdown c0 WR", "A connect c0
 MORE_TO_SEND = ("A send c0 sendmsg 8000000 DONTWAIT", "A shutdown c0 WR", "B shutdown s0 WR",
                 "A shutdown c0 WR")
 GONE = ("B close s0", "A send c0 sendmmsg 3")
+OVER = ("A fork C", "B shutdown s0 WR", "C shutdown c0 WR", "C getsockname c0")
+KNOWN, FORGOTTEN = "length_16_loopback_port_a", "length_16_any_port_b"
 USERSPACE_COMPARED = (
+    (OVER, f"ok ok ok {KNOWN}", f"ok ok ok {FORGOTTEN}", None),
+    (OVER, f"ok ok ok {KNOWN}", "ok ok ok ENOTCONN", 3),
+    (OVER[1:], f"ok ok {KNOWN}", f"ok ok {FORGOTTEN}", 2),
+    (OVER[::2] + OVER[3:], f"ok ok {KNOWN}", f"ok ok {FORGOTTEN}", 2),
     (SHUT_BEFORE, "ok ok ENOTCONN ok ok EAGAIN", "ok ok ENOTCONN ok ok 0", None),
     (SHUT_BEFORE, "ok ok ok ok ok EAGAIN", "ok ok ok ok ok 0", 5),
     (MORE_TO_SEND, "part ok ok ok", "part ok ok ENOTCONN", None),

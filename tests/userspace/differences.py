@@ -16,6 +16,9 @@ ROOM = "more is on its way than between two TCP sockets: the leg's buffers at bo
 EARLY_END = ("a simultaneous open, which a leg's connect is, ends in newer kernels the direction that was "
              "shut down before it: the peer is told, TCP's other connects tell nobody")
 
+FORGOTTEN = ("of a connection that is over the broker knows nothing more: a process that has not asked "
+             "for its name before is told the leg's port, and no address")
+
 DIFFERENCES = {
     "connect.beside_reader": (LATER, {"seen": None}),
     "connect.ports_exhausted": (PORTS, {"how many": 5, "then": 0}),
@@ -24,6 +27,7 @@ DIFFERENCES = {
     "connecting.told_shutdown": (LATER, {"connect 0": None, "connect 1": None, "connect 2": None}),
     "connecting.up_and_reset": (LATER, {"error": "ECONNREFUSED"}),
     "connecting.told_once_copy": (LATER, {"copy": None, "first": None, "late copy": None}),
+    "ends.name_asked_late": (FORGOTTEN, {"as the peer saw it": False}),
     "ends.shut_before": (EARLY_END, {"poll 1": None, "poll 2": None}),
     "ends.shut_before_elsewhere": (EARLY_END, {"poll 1": None, "poll 2": None}),
     "ends.shut_with_more_to_send": (ROOM, {"shutdown": "ENOTCONN"}),

@@ -509,6 +509,22 @@ def name_after_reset(t):
         t(f"peer, bound {bound}", libc.getname("getpeername", client.fileno())[0])
 
 
+@behaviour("ends.name_asked_late", "getsockname of a connection that is over in both directions, asked "
+           "first by another process that holds it")
+def name_asked_late(t):
+    lsock, client = listener(), tcp()
+    start, started = os.pipe()
+    child = in_child(lambda: os.read(start, 1) and client.getsockname())
+    client.connect(lsock.getsockname())
+    server, peer = lsock.accept()
+    shut(server, WR)
+    shut(client, WR)
+    pollfor(server, 16)
+    time.sleep(0.05)
+    os.write(started, b"x")
+    t("as the peer saw it", tuple(child.result()) == peer)
+
+
 @behaviour("ends.shut_with_more_to_send", "shutdown once more when both directions have been shut down, "
            "but the peer has not taken all yet")
 def shut_with_more_to_send(t):
