@@ -41,7 +41,8 @@ def names(top, *groups):
 def test_every_package_says_what_for(top):
     lines = [line.split(None, 2) for line in (top / "scripts/packages").read_text().splitlines()
              if line and not line.startswith("#")]
-    assert all(len(line) == 3 and line[0] in ("build", "demo", "test", "long") for line in lines)
+    assert all(len(line) == 3 and line[0] in ("build", "demo", "test", "long", "qemu")
+               for line in lines)
     assert len({line[1] for line in lines}) == len(lines) > 10
 
 
@@ -57,6 +58,14 @@ def test_other_user_is_told_what_to_type(debian, top):
     assert "missing packages: make curl\n" in done.stderr
     assert "apt-get install --no-install-recommends make curl\n" in done.stderr
     assert calls == []
+
+
+def test_qemu_is_asked_for_by_name(debian, top):
+    present = names(top, "build", "demo", "test")
+    assert "qemu-system-x86" not in present + names(top, "long")
+    done, calls = debian("qemu", packages=present)
+    assert (done.returncode, calls) == (69, [])
+    assert "missing packages: qemu-system-x86 busybox-static\n" in done.stderr
 
 
 def test_half_removed_package_is_missing(debian, top):

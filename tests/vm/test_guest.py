@@ -18,6 +18,7 @@ import pytest
 
 GUEST = Path(__file__).with_name("guest")
 LIMIT = 90
+QEMU = {"GUEST": "qemu"}
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def guests(directory):
             words = Path(path).read_bytes()
         except OSError:
             continue
-        if b"linux.uml" in words and os.fsencode(directory) in words:
+        if re.search(rb"linux\.uml|qemu-system", words) and os.fsencode(directory) in words:
             found.append(int(path.split("/")[2]))
     return found
 
@@ -218,16 +219,25 @@ def test_other_user(public):
     assert not glob.glob(f"{public}/sctpshim-vm.*")
 
 
-def test_missing_packages_are_named(tmp_path):
-    for name in ("sh", "dirname", "uname", "ip"):
+@pytest.mark.parametrize("kind, packages, group", [
+    ("uml", "user-mode-linux kmod", "test"),
+    ("qemu", "qemu-system-x86 busybox-static kmod( linux-image-amd64)?", "qemu")])
+def test_missing_packages_are_named(tmp_path, kind, packages, group):
+    for name in ("sh", "dirname", "ip"):
         (tmp_path / name).symlink_to(shutil.which(name))
-    script = GUEST.read_text().replace("PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin", "")
-    (tmp_path / "guest").write_text(script)
-    done = subprocess.run(["/bin/sh", tmp_path / "guest", "true"], env={"PATH": str(tmp_path)},
+    copy = shutil.copytree(GUEST.parent, tmp_path / "tests/vm") / "guest"
+    copy.write_text(copy.read_text().replace("PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin", ""))
+    done = subprocess.run([copy, "true"], env={"PATH": str(tmp_path), "GUEST": kind}, text=True,
                           capture_output=True, timeout=LIMIT, check=False)
     assert done.returncode == 69
-    assert b"needs: user-mode-linux kmod\n" in done.stderr
-    assert b"install with: scripts/setup test\n" in done.stderr
+    assert re.search(f"needs: {packages}\n", done.stderr), done.stderr
+    assert f"install with: scripts/setup {group}\n" in done.stderr
+
+
+def test_unknown_kind(guest):
+    done = guest("true", environment={"GUEST": "other"})
+    assert done.returncode == 64
+    assert b"GUEST: expected uml or qemu, got 'other'" in done.stderr
 
 
 @pytest.mark.parametrize("options", [["-t", "soon"], ["-m", "much"], ["-x"], []])
@@ -235,3 +245,52 @@ def test_usage_errors(options):
     done = subprocess.run([GUEST, *options], capture_output=True, timeout=LIMIT, check=False)
     assert done.returncode == 64
     assert done.stderr
+
+
+# ---- The QEMU guest ----
+
+def qemu(test):
+    """A test that boots it: slow, and only where everything for it is there."""
+    missing = subprocess.run([GUEST.with_name("qemu"), "missing"], check=True, timeout=LIMIT,
+                             env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
+                             capture_output=True, text=True).stdout.split()
+    skip = pytest.mark.skipif(missing, reason=f"{' '.join(missing)} missing: scripts/setup qemu")
+    return pytest.mark.long(skip(test))
+
+
+@qemu
+@pytest.mark.parametrize("command, status", [("true", 0), ("false", 1), ("kill -KILL $$", 137)])
+def test_qemu_status(guest, command, status):
+    done = guest("sh", "-c", command, environment=QEMU)
+    assert (done.returncode, done.stdout) == (status, b""), done.stderr
+    assert re.fullmatch(rb"tests/vm/run: running in a QEMU guest \(software emulation, processors: "
+                        rb"[12], kernel \S+\)\n", done.stderr)
+
+
+@qemu
+def test_qemu_guest_has_what_the_benchmark_needs(guest, tmp_path):
+    program = """set -ex
+        /usr/bin/python3 -c 'from socket import *; socket(AF_INET, SOCK_STREAM, 132).listen()'
+        grep -q 'model name.*QEMU' /proc/cpuinfo
+        ip link add left type veth peer name right
+        tc qdisc add dev left root netem delay 10ms
+        [ "$(stat -f -c %T /tmp)" = tmpfs ]
+        echo x >file"""
+    done = guest("sh", "-c", program, cwd=tmp_path, environment=QEMU)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "file").read_text() == "x\n"
+
+
+@qemu
+def test_qemu_output_is_whole_and_apart(guest):
+    program = "import os; os.write(2, b'\\r\\n\\004'); os.write(1, bytes(range(256)) * 500)"
+    done = guest("/usr/bin/python3", "-c", program, environment=QEMU)
+    assert (done.returncode, done.stdout) == (0, bytes(range(256)) * 500)
+    assert done.stderr.partition(b"\n")[2] == b"\r\n\004"
+
+
+@qemu
+def test_qemu_time_limit(guest):
+    done = guest("sh", "-c", "echo started; sleep 1000", options=["-t", "60"], environment=QEMU)
+    assert (done.returncode, done.stdout) == (124, b"started\n"), done.stderr
+    assert b"timed out after 60 s, guest killed" in done.stderr
