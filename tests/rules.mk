@@ -47,7 +47,7 @@ check-all:
 
 check-long: all test-programs
 	$(PYTEST) -m 'userspace and long' tests/apps
-	$(PYTEST) -m long tests/userspace --ignore=$(LEG)
+	$(PYTEST) -m long tests/vm tests/userspace --ignore=$(LEG)
 	tests/vm/run -t 6000 $(PYTEST) -m 'long and not userspace' tests/apps tests/cpython \
 	    tests/net $(LEG)
 
@@ -58,7 +58,8 @@ check-clang:
 check-bare:
 	tests/bare/run
 
-# A few minutes; make bench FULL=1 half an hour. ROUNDS=9 narrows the spread, CASES chooses.
+# A few minutes; make bench FULL=1 half an hour. ROUNDS=9 narrows the spread, CASES chooses;
+# GUEST=qemu, which make puts into the environment, is for tests/vm/run.
 bench: all test-programs
 	/usr/bin/python3 tests/bench/run.py $(if $(FULL),--plan full) $(ROUNDS:%=--rounds %) $(CASES)
 

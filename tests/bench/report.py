@@ -23,6 +23,11 @@ def cells(row):
             row.verdict)
 
 
+def about(machine):
+    """What it was measured on, in one line."""
+    return "; ".join(f"{name}: {value}" for name, value in machine.items())
+
+
 def text(samples):
     """The table for a terminal."""
     lines = [HEAD, *map(cells, rows(samples))]
@@ -42,13 +47,13 @@ def _table(found):
 
 def html(result):
     """The page."""
-    samples, machine = result["samples"], result["machine"]
+    samples = result["samples"]
     found = rows(samples)
     bounded = [row for row in found if row.bound is not None]
     parts = ["<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'>",
              f"<title>sctpshim: benchmark</title><style>{STYLE}</style></head><body>",
              "<h1>sctpshim: benchmark</h1><p>",
-             escape("; ".join(f"{name}: {value}" for name, value in machine.items())),
+             escape(about(result["machine"])),
              "</p><p>Variants take turns in each round; a ratio is the median of the rounds' own, "
              "its spread their extremes. A loaded machine shows as spread.</p>",
              f"<h2>Bounds: {sum(row.verdict == 'met' for row in bounded)} of {len(bounded)} met"

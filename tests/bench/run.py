@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -37,29 +38,39 @@ def measure_in_kernel(names, arguments):
         return [], {}
     part = BUILD / "bench-kernel.json"
     part.unlink(missing_ok=True)
-    subprocess.run([ROOT / "tests/vm/run", "-t", str(KERNEL_LIMIT), sys.executable, __file__,
-                    "--here", "--json", part, "--plan", arguments.plan, "--rounds",
-                    str(arguments.rounds), *names], check=True, cwd=ROOT)
+    done = subprocess.run([ROOT / "tests/vm/run", "-t", str(KERNEL_LIMIT), sys.executable,
+                           __file__, "--here", "--json", part, "--plan", arguments.plan,
+                           "--rounds", str(arguments.rounds), *names], check=False, cwd=ROOT)
+    if done.returncode:
+        sys.exit(done.returncode)                        # it has said why
     result = json.loads(part.read_text())
     return result["samples"], result["machine"]
 
 
+def processor():
+    """The name of this machine's, which tells guests: "UML", "QEMU TCG CPU version 2.5+"."""
+    names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return names[0] if names else "unknown"
+
+
 def machine():
     """What it was measured on."""
-    return {"kernel": f"{platform.release()} {platform.machine()}", "processors": os.cpu_count(),
+    return {"kernel": f"{platform.release()} {platform.machine()}",
+            "processors": f"{os.cpu_count()} ({processor()})",
             "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
 
 
 def measure(arguments, plan):
     """Samples and machine, of all cases that were asked for."""
     if arguments.here:
+        plan = plan.emulated() if "QEMU" in processor() else plan
         return measure_here(arguments.case, plan), machine()
     where = {name: cases.CASES[name].where for name in arguments.case}
     inside, guest = measure_in_kernel([n for n in where if where[n] == "kernel"], arguments)
     here = measure_here([n for n in where if where[n] == "host"], plan)
     told = machine()
     if guest:
-        told["SCTP measured on kernel"] = guest["kernel"]
+        told["SCTP measured on"] = f"{guest['kernel']}, processors: {guest['processors']}"
     return inside + here, told
 
 
@@ -97,7 +108,7 @@ def main():
     if arguments.here:
         return 0
     import report                                        # matplotlib: only here, it takes a second
-    print(report.text(result["samples"]))
+    print(report.about(result["machine"]), report.text(result["samples"]), sep="\n")
     arguments.html.write_text(report.html(result), encoding="utf-8")
     print(f"report: {arguments.html}, raw data: {arguments.stored or arguments.json}")
     missed = any(row.verdict == "missed" for row in report.rows(result["samples"]))
