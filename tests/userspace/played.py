@@ -51,7 +51,10 @@ def differs(name, tcp, shims, listed):
 
 
 def play(library, home, settings, over_tcp, listed):
-    """What the behaviours show with these settings, in one or more tries: {name: [result]}."""
+    """What the behaviours show with these settings, in one or more tries: {name: [result]}.
+
+    What differs TCP shows again, too: beside others it may have met somebody else's port.
+    """
     tries = {name: [result]
              for name, result in SUITE.observe(library, home, "-j4", **settings).items()}
     for _ in range(AGAIN):
@@ -59,6 +62,7 @@ def play(library, home, settings, over_tcp, listed):
                if differs(name, over_tcp[name], shims, listed)]
         if not bad:
             break
+        over_tcp.update(SUITE.observe(None, home, "-j1", *bad))
         for name, result in SUITE.observe(library, home, "-j1", *bad, **settings).items():
             tries[name].append(result)
     return tries
