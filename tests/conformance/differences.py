@@ -22,7 +22,8 @@ FIRST_MESSAGE = ("only the first queued message can be seen without reading it: 
                  "accept() is seen after it")
 HALF_CLOSE = ("the peer's half-close is a message: the kernel shows it as RDHUP when everything "
               "before it and itself has been read; until then it is IN, and data that resets the "
-              "connection when a process is killed")
+              "connection when a process is killed; behind what has filled the window it may be one "
+              "that is sent again, and come RTO_MIN later")
 INSIDE_LIBC = ("POSIX aio and streams of wide characters work inside libc, on SCTP as it is: one write "
                "is one message, which the send buffer must hold, and the notice of the end is data")
 OF_ONE_PROCESS = ("what SCTP has no place for is of the process that did it, and of its children: to "

@@ -143,6 +143,17 @@ def dropped_unaccepted(story, index, end, tcp, shim):
             and story.unaccepted(end, index))
 
 
+def end_behind_window(story, index, end, tcp, shim):
+    """The peer's end waits, as a message does, behind what has filled the window."""
+    if end is None or story.shut_at(peer_of(end), "WR", index) is None or not story.overfilled(
+            peer_of(end), index):
+        return False
+    if readiness(story, index):
+        return bits(shim) < bits(tcp) and bits(tcp) - bits(shim) <= {"IN", "RDHUP", "HUP"}
+    return (story.steps[index].verb, tcp, shim) in (("shutdown", "ENOTCONN", "ok"),
+                                                    ("recv", "0", "EAGAIN"))
+
+
 def options_of_another(story, index, end, tcp, shim):
     step = story.steps[index]
     return (step.verb == "getopt" and step.words[3].startswith("TCP_") and tcp.isdigit()
@@ -194,6 +205,7 @@ RULES = (
     Rule("peek.across", peeked),
     Rule("recv.fionread_exact", counted_otherwise),
     Rule("teardown.half_close_early_bits", end_is_not_seen),
+    Rule("teardown.half_close_early_bits", end_behind_window),
     Rule("ends.epoll_bits", edge_again),
     Rule("ends.epoll_bits", epoll_ends),
     Rule("ends.epoll_bits", room_again),

@@ -120,6 +120,11 @@ class Story:
         """Whether the end has sent anything."""
         return any(step.verb in SENDS and step.end == end for step, _ in self.before(index))
 
+    def overfilled(self, end, index):
+        """Whether the end has had more to send than the buffers took."""
+        return any(step.verb in SENDS and step.end == end and "part" in shown
+                   for step, shown in self.before(index))
+
     def unaccepted(self, end, index):
         """Whether the connection was dropped with its listener, in a way that close() cannot see."""
         steps = [step for step, _ in self.before(index)]

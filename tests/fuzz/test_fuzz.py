@@ -124,6 +124,16 @@ COMPARED = (
     (WATCHED_BACK, "ok EISCONN c0:HUP", "ok EISCONN nothing", 2),
     (WATCHED_BACK, "ok ECONNRESET c0:IN+HUP", "ok ECONNRESET nothing", 2),
 )
+BEHIND = ("A send c0 sendto 8000000 DONTWAIT", "A shutdown c0 WR", "B poll s0 IN+RDHUP 0",
+          "B shutdown s0 WR", "B recv s0 recv 9 DONTWAIT")
+COMPARED += (
+    (BEHIND, "part ok IN+RDHUP ok ok", "part ok - ok ok", None),
+    (BEHIND, "part ok IN+RDHUP ENOTCONN 0", "part ok IN+RDHUP ok EAGAIN", None),
+    (BEHIND, "all ok IN+RDHUP ok 0", "all ok IN+RDHUP ok EAGAIN", 4),
+    (BEHIND, "part ok IN+RDHUP ok 0", "part ok IN+RDHUP ok ECONNRESET", 4),
+    (BEHIND, "part ok IN+RDHUP+OUT ok 0", "part ok IN+RDHUP ok 0", 2),
+    ((BEHIND[0], *BEHIND[2:]), "part IN+RDHUP ok 0", "part - ok 0", 1),
+)
 SHUT_BEFORE = ("B listen l0 8", "A socket c0", "A shutdown c0 WR", "A connect c0 l0",
                "B accept l0 s0", "B recv s0 read 9")
 MORE_TO_SEND = ("A send c0 sendmsg 8000000 DONTWAIT", "A shutdown c0 WR", "B shutdown s0 WR",
