@@ -139,6 +139,7 @@ SHUT_BEFORE = ("B listen l0 8", "A socket c0", "A shutdown c0 WR", "A connect c0
 MORE_TO_SEND = ("A send c0 sendmsg 8000000 DONTWAIT", "A shutdown c0 WR", "B shutdown s0 WR",
                 "A shutdown c0 WR")
 GONE = ("B close s0", "A send c0 sendmmsg 3")
+DEAF = ("B shutdown s0 RDWR", GONE[1])
 OVER = ("A fork C", "B shutdown s0 WR", "C shutdown c0 WR", "C getsockname c0")
 KNOWN, FORGOTTEN = "length_16_loopback_port_a", "length_16_any_port_b"
 USERSPACE_COMPARED = (
@@ -154,6 +155,8 @@ USERSPACE_COMPARED = (
     (GONE, "ok 1_messages_part_SIGPIPE", "ok 3_messages_all", None),
     (GONE, "ok 3_messages_all", "ok 1_messages_part_SIGPIPE", 1),
     (GONE[1:], "1_messages_part_SIGPIPE", "3_messages_all", 0),
+    (DEAF, "ok 1_messages_part_SIGPIPE", "ok 3_messages_all", None),
+    (("B shutdown s0 WR", DEAF[1]), "ok 1_messages_part_SIGPIPE", "ok 3_messages_all", 1),
 )
 
 
