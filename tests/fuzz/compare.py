@@ -181,7 +181,7 @@ def shut_before(story, index, end, tcp, shim):
 
 
 def heard_later(story, index, end, tcp, shim):
-    """Of several writes the first has reached a peer that hears no more, which says so a moment later."""
+    """Of several writes the first has reached a peer that hears no more, and says so later."""
     return (end is not None and story.steps[index].verb in SENDS and " part" in tcp
             and shim.endswith("all") and (story.closed(peer_of(end), index)
                                           or story.both_shut_at(peer_of(end), index) is not None))
