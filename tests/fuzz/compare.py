@@ -144,14 +144,17 @@ def dropped_unaccepted(story, index, end, tcp, shim):
 
 
 def end_behind_window(story, index, end, tcp, shim):
-    """The peer's end waits, as a message does, behind what has filled the window."""
-    if end is None or story.shut_at(peer_of(end), "WR", index) is None or not story.overfilled(
-            peer_of(end), index):
+    """An end waits, as a message does, behind what has filled the window."""
+    waits = [one for one in ((end, peer_of(end)) if end else ())
+             if story.shut_at(one, "WR", index) is not None and story.overfilled(one, index)]
+    if waits and story.steps[index].verb == "shutdown":
+        return (tcp, shim) == ("ENOTCONN", "ok")
+    if peer_of(end or "c0") not in waits:
         return False
     if readiness(story, index):
         return bits(shim) < bits(tcp) and bits(tcp) - bits(shim) <= {"IN", "RDHUP", "HUP"}
-    return (story.steps[index].verb, tcp, shim) in (("shutdown", "ENOTCONN", "ok"),
-                                                    ("recv", "0", "EAGAIN"))
+    return (story.steps[index].verb == "recv" and shim == "EAGAIN"
+            and re.fullmatch(r"0|\d+ messages (0 )+sum 0", tcp) is not None)
 
 
 def options_of_another(story, index, end, tcp, shim):

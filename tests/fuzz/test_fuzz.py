@@ -133,6 +133,9 @@ COMPARED += (
     (BEHIND, "part ok IN+RDHUP ok 0", "part ok IN+RDHUP ok ECONNRESET", 4),
     (BEHIND, "part ok IN+RDHUP+OUT ok 0", "part ok IN+RDHUP ok 0", 2),
     ((BEHIND[0], *BEHIND[2:]), "part IN+RDHUP ok 0", "part - ok 0", 1),
+    (BEHIND[:2] * 2, "part ok part ENOTCONN", "part ok part ok", None),
+    (BEHIND[:2] * 2, "all ok all ENOTCONN", "all ok all ok", 3),
+    (BEHIND[:2] + ("A recv c0 recv 9",), "part ok 0", "part ok EAGAIN", 2),
 )
 SHUT_BEFORE = ("B listen l0 8", "A socket c0", "A shutdown c0 WR", "A connect c0 l0",
                "B accept l0 s0", "B recv s0 read 9")
