@@ -309,7 +309,10 @@ void fd_forget(int fd)
     if ((unsigned)fd >= FD_TABLE)
         return;
     uint8_t kind = atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed);
+    struct record *record = record_of(fd);
 
+    if (record)
+        record->info.family = 0; /* a leg's too, whose record stays when another is dup'ed over it */
     if (kind > FD_FOREIGN)
         fd_info(fd)->last_kind = kind;
     fd_set_kind(fd, FD_UNKNOWN);

@@ -412,6 +412,20 @@ def listener_becomes_connection(t):
     t("listener again", [again.fileno() == fd, libc.recv(fd, 10)[0]])
 
 
+@behaviour("fds.other_family", "dup2 of an IPv4 socket over an IPv6 one, and the other way round: bind, "
+           "connect")
+def other_family(t):
+    families = {socket.AF_INET: LOCAL, socket.AF_INET6: "::1"}
+    for family, host in families.items():
+        other, = families.keys() - {family}
+        lsock, number, kept = listener(host), tcp(other), tcp(family)
+        number.bind((families[other], 0))
+        fd = number.fileno()
+        os.dup2(kept.fileno(), fd)
+        t(f"bind {host}", libc.bind(fd, (host, 0)))
+        t(f"connect {host}", libc.connect(fd, (host, lsock.getsockname()[1])))
+
+
 @behaviour("fds.failed_dup2_target", "dup2 of a file over a connection closes the connection")
 def dup2_over(t):
     client, server = pair(t)
