@@ -86,7 +86,7 @@ int leg_start(int fd, const union address *to)
         return -1;
     }
     asked = request.remote;
-    address_fit(&asked, leg_domain(fd));
+    address_fit(&asked, fd_family(fd));
     peers_of(fd, &asked, &request.parameters.peers);
     error = broker_arrange(fd, &request, &answer, "this program cannot connect");
     if (error) {
@@ -95,7 +95,7 @@ int leg_start(int fd, const union address *to)
     }
     names_keep(fd, &answer.local, &request.remote);
     hold = answer.hold;
-    address_fit(&hold, leg_domain(fd));
+    address_fit(&hold, fd_family(fd));
     result = libc.connect(fd, &hold.any, address_len(&hold));
     if (result < 0)
         errno = connect_error(fd, errno);
@@ -108,7 +108,7 @@ static int connect_nowhere(int fd)
     union address group = {.in = {.sin_family = AF_INET,
                                   .sin_addr.s_addr = htonl(INADDR_ALLHOSTS_GROUP)}};
 
-    if (leg_domain(fd) == AF_INET6)
+    if (fd_family(fd) == AF_INET6)
         group = (union address){.in6 = {.sin6_family = AF_INET6,
                                         .sin6_addr.s6_addr = {0xff, 0x02, [15] = 0x01}}};
     return libc.connect(fd, &group.any, address_len(&group));

@@ -49,7 +49,6 @@ void names_keep(int fd, const union address *local, const union address *remote)
 int connect_error(int fd, int error);
 /* getsockname()'s way of handing a name over to the program. */
 void name_answer(int fd, const union address *name, struct sockaddr *addr, socklen_t *len);
-int leg_domain(int fd);
 /* TCP_SYN_SENT and so on (tcp(7)), or 0: it is no TCP socket. */
 int leg_tcp_state(int fd);
 /* Does the rule for this use leave the socket to TCP? It then is none of ours any more. */

@@ -12,7 +12,7 @@
 int leg_bind(int fd, const union address *leg)
 {
     union address name = *leg;
-    int domain = leg_domain(fd);
+    int domain = fd_family(fd);
 
     if (domain == AF_INET6 && int_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)) {
         /* Legs are IPv4, whatever goes over them. The program will be told what it has set. */
@@ -27,7 +27,7 @@ int leg_bind(int fd, const union address *leg)
 static void complete_family(int fd, union address *name)
 {
     if (name->any.sa_family == AF_UNSPEC && name->in.sin_addr.s_addr == INADDR_ANY &&
-        leg_domain(fd) == AF_INET)
+        fd_family(fd) == AF_INET)
         name->any.sa_family = AF_INET;
 }
 
@@ -114,7 +114,7 @@ static int announce(int fd, const union address *leg)
 static int bind_unbound(int fd)
 {
     static const union address any = {.in = {.sin_family = AF_INET}};
-    union address name = {.any = {.sa_family = (sa_family_t)leg_domain(fd)}}, leg;
+    union address name = {.any = {.sa_family = (sa_family_t)fd_family(fd)}}, leg;
 
     if (is_left_to_tcp(fd, &name) || options_of(fd)->action == ACTION_PREFER)
         return libc.bind(fd, &name.any, address_len(&name));

@@ -61,11 +61,6 @@ int userspace_socket(int domain, int type, int protocol)
     return fd;
 }
 
-int leg_domain(int fd)
-{
-    return int_option(fd, SOL_SOCKET, SO_DOMAIN, AF_INET);
-}
-
 bool leg_name(int fd, union address *name)
 {
     socklen_t len = sizeof *name;
@@ -145,7 +140,7 @@ void name_answer(int fd, const union address *name, struct sockaddr *addr, sockl
     union address shown = *name;
     socklen_t size;
 
-    address_fit(&shown, leg_domain(fd));
+    address_fit(&shown, fd_family(fd));
     size = address_len(&shown);
     memcpy(addr, &shown, *len < size ? *len : size);
     *len = size;
@@ -217,7 +212,7 @@ static void unconnected_name(int fd, const union address *leg, union address *na
     uint32_t low;
 
     memset(name, 0, sizeof *name);
-    name->any.sa_family = (sa_family_t)leg_domain(fd);
+    name->any.sa_family = (sa_family_t)fd_family(fd);
     address_unmap(&plain);
     low = address_leg_host(&plain);
     if (!address_is_leg(leg)) {
