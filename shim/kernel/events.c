@@ -72,8 +72,6 @@ bool events_unsettled(int fd)
            !now.sctp_association_event;
 }
 
-static void settle(int fd, bool troubled);
-
 void events_came_up(int fd)
 {
     subscribe(fd, true, true);
@@ -82,18 +80,6 @@ void events_came_up(int fd)
 static bool has_error(int fd)
 {
     return ready_now(fd, 0) & POLLERR;
-}
-
-void events_connected(int fd)
-{
-    events_came_up(fd);
-    follow(fd, true);
-    settle(fd, false);
-}
-
-void events_accepted(int fd)
-{
-    settle(fd, false);
 }
 
 /* What follows an error may come without a notification of it. */
@@ -335,4 +321,16 @@ static void settle(int fd, bool troubled)
 void head_settle(int fd)
 {
     settle(fd, has_error(fd));
+}
+
+void events_connected(int fd)
+{
+    events_came_up(fd);
+    follow(fd, true);
+    settle(fd, false);
+}
+
+void events_accepted(int fd)
+{
+    settle(fd, false);
 }

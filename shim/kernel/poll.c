@@ -108,7 +108,7 @@ static short tcp_events(const struct pollfd *at)
     case FD_FAILED:
         return fd_info(at->fd)->pending ? ALL_BITS | POLLERR : ALL_BITS;
     case FD_CONNECTING:
-        return at->revents || at->events & POLLRDHUP ? connecting(at) : 0;
+        return connecting(at);
     case FD_OPEN:
         return fd_info(at->fd)->flags & FDF_GONE_EARLY ? gone_events(at) : open_events(at);
     default:
