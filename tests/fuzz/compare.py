@@ -145,11 +145,13 @@ def dropped_unaccepted(story, index, end, tcp, shim):
 
 def end_behind_window(story, index, end, tcp, shim):
     """An end waits, as a message does, behind what has filled the window."""
-    waits = [one for one in ((end, peer_of(end)) if end else ())
+    if end is None:
+        return False
+    waits = [one for one in (end, peer_of(end))
              if story.shut_at(one, "WR", index) is not None and story.overfilled(one, index)]
     if waits and story.steps[index].verb == "shutdown":
         return (tcp, shim) == ("ENOTCONN", "ok")
-    if peer_of(end or "c0") not in waits:
+    if peer_of(end) not in waits:
         return False
     if readiness(story, index):
         return bits(shim) < bits(tcp) and bits(tcp) - bits(shim) <= {"IN", "RDHUP", "HUP"}

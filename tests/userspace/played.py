@@ -57,12 +57,13 @@ def play(library, home, settings, over_tcp, listed):
     """
     tries = {name: [result]
              for name, result in SUITE.observe(library, home, "-j4", **settings).items()}
-    for _ in range(AGAIN):
+    for again in range(AGAIN):
         bad = [name for name, shims in tries.items()
                if differs(name, over_tcp[name], shims, listed)]
         if not bad:
             break
-        over_tcp.update(SUITE.observe(None, home, "-j1", *bad))
+        if not again:
+            over_tcp.update(SUITE.observe(None, home, "-j1", *bad))
         for name, result in SUITE.observe(library, home, "-j1", *bad, **settings).items():
             tries[name].append(result)
     return tries

@@ -4,6 +4,7 @@
 They start guests, so they run outside of one: `make check` calls them on their own.
 """
 
+import functools
 import glob
 import os
 import re
@@ -249,12 +250,18 @@ def test_usage_errors(options):
 
 # ---- The QEMU guest ----
 
+@functools.cache
+def missing():
+    """The packages that it lacks here."""
+    done = subprocess.run([GUEST.with_name("qemu"), "missing"], check=True, timeout=LIMIT,
+                          env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
+                          capture_output=True, text=True)
+    return done.stdout.split()
+
+
 def qemu(test):
     """A test that boots it: slow, and only where everything for it is there."""
-    missing = subprocess.run([GUEST.with_name("qemu"), "missing"], check=True, timeout=LIMIT,
-                             env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
-                             capture_output=True, text=True).stdout.split()
-    skip = pytest.mark.skipif(missing, reason=f"{' '.join(missing)} missing: scripts/setup qemu")
+    skip = pytest.mark.skipif(missing(), reason=f"{' '.join(missing())} missing: scripts/setup qemu")
     return pytest.mark.long(skip(test))
 
 
