@@ -251,35 +251,37 @@ static size_t fill(int fd, const struct fd_info *info, uint32_t life, struct iov
     return got;
 }
 
-/*
- * recv(MSG_TRUNC) throws bytes away in TCP. The buffer is not touched.
- */
-static ssize_t discard(int fd, size_t total, int flags)
-{
-    char sink[1024];
-    struct told told;
-    ssize_t done = 0;
-
-    while ((size_t)done < total) {
-        size_t left = total - (size_t)done;
-        struct iovec iov = {sink, left < sizeof sink ? left : sizeof sink};
-        struct iov_cursor at = {&iov, 1, 0};
-        int wait = done ? MSG_DONTWAIT : flags & MSG_DONTWAIT;
-        ssize_t n = recv_chunk(fd, &at, wait, &told);
-
-        if (n <= 0)
-            return done ? done : n;
-        done += n;
-    }
-    return done;
-}
-
 /* How many bytes a blocking read of total waits for. */
 static size_t enough(const struct fd_info *info, size_t total, int flags)
 {
     size_t low = info->rcvlowat;
 
     return flags & MSG_WAITALL || low > total ? total : low;
+}
+
+/* recv(MSG_TRUNC) throws bytes away in TCP. The caller's buffer is not touched. */
+static ssize_t discard(int fd, const struct fd_info *info, size_t total, int flags)
+{
+    char sink[1024];
+    uint32_t life = info->life;
+    size_t least = enough(info, total, flags), done, left, got;
+    struct iovec iov = {sink, total < sizeof sink ? total : sizeof sink};
+    struct told told;
+    ssize_t first = recv_chunk(fd, &(struct iov_cursor){&iov, 1, 0}, flags & MSG_DONTWAIT, &told);
+
+    if (first <= 0)
+        return first;
+    done = (size_t)first;
+    do {
+        size_t wanted = least > done ? least - done : 0;
+
+        left = total - done < sizeof sink ? total - done : sizeof sink;
+        iov.iov_len = left;
+        got = fill(fd, info, life, &(struct iov_cursor){&iov, 1, 0}, left,
+                   wanted < left ? wanted : left, flags, &told);
+        done += got;
+    } while (got == left && done < total);
+    return (ssize_t)done;
 }
 
 /* Is the first byte's place none? */
@@ -334,21 +336,17 @@ static ssize_t stream_recv(int fd, struct msghdr *msg, int flags)
         return -1;
     }
     msg->msg_namelen = 0;
-    if (special == MSG_TRUNC && total) {
-        got = discard(fd, total, flags);
-        if (got >= 0)
-            msg->msg_controllen = 0;
-        return got;
-    }
 
+    bool discards = special == MSG_TRUNC && total;
     struct told told;
 
     told.control_len = 0;
     info = fd_info(fd);
     life = info->life;
-    if (is_unreadable(fd, &at))
+    if (!discards && is_unreadable(fd, &at))
         return recv_nowhere(fd, flags);
-    got = recv_chunk(fd, &at, flags & ~(MSG_WAITALL | MSG_TRUNC), &told);
+    got = discards ? discard(fd, info, total, flags)
+                   : recv_chunk(fd, &at, flags & ~(MSG_WAITALL | MSG_TRUNC), &told);
     if (got < 0)
         return recv_failed(fd);
     hand_over_control(msg, &told);
@@ -364,7 +362,7 @@ static ssize_t stream_recv(int fd, struct msghdr *msg, int flags)
     if (flags & MSG_PEEK)
         return got;
     /* Also a read of nothing: TCP lets it wait for data, and so does this. */
-    if (got > 0 && (size_t)got < total) {
+    if (got > 0 && (size_t)got < total && !discards) {
         size_t left = total - (size_t)got, least = enough(info, total, flags);
 
         least = least > (size_t)got ? least - (size_t)got : 0;

@@ -314,6 +314,30 @@ def trunc(t):
     t("empty", libc.raw("recv", server.fileno(), None, 5, socket.MSG_TRUNC | socket.MSG_DONTWAIT))
 
 
+@behaviour("recv.trunc_reset", "a reset behind what MSG_TRUNC discards is told to the next read")
+def trunc_reset(t):
+    client, server = pair(t)
+    send_each(client, [b"x"])
+    send_each(server, [b"unread"])
+    client.close()
+    pollfor(server, 8)
+    t("discard", libc.raw("recv", server.fileno(), None, 1281, socket.MSG_TRUNC))
+    t("then", libc.recv(server.fileno(), 0)[0])
+    t("at last", libc.recv(server.fileno(), 10))
+
+
+@behaviour("recv.trunc_waitall", "MSG_TRUNC with MSG_WAITALL discards as many as were asked for")
+def trunc_waitall(t):
+    client, server = pair(t)
+    send_each(client, [b"0123456789"])
+    reading = Background(libc.raw, "recv", server.fileno(), None, 4000,
+                         socket.MSG_TRUNC | socket.MSG_WAITALL)
+    t("waits", reading.running(0.05))
+    client.sendall(bytes(3990) + b"rest")
+    t("discard", reading.result())
+    t("rest", libc.recv(server.fileno(), 100))
+
+
 @behaviour("recv.oob", "MSG_OOB when nothing urgent was sent")
 def oob(t):
     client, server = pair(t)
