@@ -222,8 +222,9 @@ void fin_seen(int fd)
         both_ended(fd);
     else
         libc.shutdown(fd, SHUT_RD);
-    if (fd_info(fd)->flags & FDF_GONE_EARLY)
-        ends_note(fd, FDF_ENDED); /* there the kernel shows no more than that it is gone */
+    /* Where the kernel shows the same without the peer's end. */
+    if (ends_recall(fd) & (FDF_GONE_EARLY | FDF_READ_SHUT))
+        ends_note(fd, FDF_ENDED);
 }
 
 enum follower event_follower(int fd, struct msghdr *msg)

@@ -541,6 +541,19 @@ def shutdown_both_later(t):
     t("name", libc.raw("getpeername", client.fileno(), None, None))
 
 
+@behaviour("teardown.shutdown_both_unread", "shutdown of both directions before the peer's data and end "
+           "are read: the name when they are")
+def shutdown_both_unread(t):
+    client, server = pair(t)
+    server.sendall(bytes(9000))
+    libc.raw("shutdown", server.fileno(), WR)
+    time.sleep(0.05)
+    libc.raw("shutdown", client.fileno(), RDWR)
+    t("data", len(take(client, 9000)))
+    t("end", libc.recv(client.fileno(), 10))
+    t("name", libc.raw("getpeername", client.fileno(), None, None))
+
+
 @behaviour("teardown.shutdown_wakes", "shutdown in one thread wakes a recv blocked in another")
 def shutdown_wakes(t):
     client, _ = pair(t)
