@@ -163,7 +163,7 @@ unsigned fd_were_ours_below(void);
 
 /*
  * Has any fd of this process ever been FD_IDLE, FD_CONNECTING, FD_FAILED or gone early? Until then
- * poll(), select() and epoll_wait() need not look for them.
+ * select() and epoll_wait() need not look for them.
  */
 extern atomic_bool fd_any_unsettled;
 

@@ -52,6 +52,12 @@ int plain_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout
 int plain_select(int count, fd_set *reads, fd_set *writes, fd_set *errors,
                  struct timeval *timeout);
 
+/* Bytes of a set of numbers below count: a program's set may be shorter than the type. */
+static inline size_t set_size(int count)
+{
+    return ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask);
+}
+
 /* Are companions to be waited for with these? Then by the functions below. */
 bool dual_in(const struct pollfd *fds, nfds_t count);
 int dual_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,

@@ -98,12 +98,6 @@ bool dual_in_set(int count, const fd_set *reads)
     return false;
 }
 
-/* A program's set may be shorter than the type. */
-static size_t bytes_of(int count)
-{
-    return ((size_t)count + 8 * sizeof(long) - 1) / (8 * sizeof(long)) * sizeof(long);
-}
-
 int dual_select(int count, fd_set *reads, fd_set *writes, fd_set *errors, struct timeval *timeout)
 {
     fd_set all_reads, all_writes, all_errors, asked;
@@ -112,11 +106,11 @@ int dual_select(int count, fd_set *reads, fd_set *writes, fd_set *errors, struct
     FD_ZERO(&all_reads);
     FD_ZERO(&all_writes);
     FD_ZERO(&all_errors);
-    memcpy(&all_reads, reads, bytes_of(count));
+    memcpy(&all_reads, reads, set_size(count));
     if (writes)
-        memcpy(&all_writes, writes, bytes_of(count));
+        memcpy(&all_writes, writes, set_size(count));
     if (errors)
-        memcpy(&all_errors, errors, bytes_of(count));
+        memcpy(&all_errors, errors, set_size(count));
     asked = all_reads;
     for (int fd = 0; fd < count; fd++) {
         int companion = FD_ISSET(fd, &asked) ? dual_companion(fd) : -1;
@@ -139,10 +133,10 @@ int dual_select(int count, fd_set *reads, fd_set *writes, fd_set *errors, struct
         ready -= FD_ISSET(fd, &all_reads); /* counted twice */
         FD_SET(fd, &all_reads);
     }
-    memcpy(reads, &all_reads, bytes_of(count));
+    memcpy(reads, &all_reads, set_size(count));
     if (writes)
-        memcpy(writes, &all_writes, bytes_of(count));
+        memcpy(writes, &all_writes, set_size(count));
     if (errors)
-        memcpy(errors, &all_errors, bytes_of(count));
+        memcpy(errors, &all_errors, set_size(count));
     return ready;
 }

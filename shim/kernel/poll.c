@@ -152,8 +152,6 @@ static bool any_stuck(const struct pollfd *fds, nfds_t count)
     int saved = errno;
     bool stuck = false;
 
-    if (__builtin_expect(!atomic_load_explicit(&fd_any_unsettled, memory_order_relaxed), 1))
-        return false;
     for (nfds_t i = 0; i < count && !stuck; i++)
         stuck = is_stuck(fds[i].fd);
     errno = saved;
@@ -257,12 +255,17 @@ struct sets {
     fd_set reads, writes, errors;
 };
 
-static void copy_set(const fd_set *from, fd_set *to)
+static void keep_set(int count, const fd_set *from, fd_set *to)
 {
+    FD_ZERO(to);
     if (from)
-        *to = *from;
-    else
-        FD_ZERO(to);
+        memcpy(to, from, set_size(count));
+}
+
+static void restore_set(int count, const fd_set *from, fd_set *to)
+{
+    if (to)
+        memcpy(to, from, set_size(count));
 }
 
 static bool in_set(int fd, const fd_set *set)
@@ -324,12 +327,14 @@ int plain_select(int count, fd_set *reads, fd_set *writes, fd_set *errors,
     int ready;
 
     tell_paths();
-    if (!atomic_load_explicit(&fd_any_unsettled, memory_order_relaxed) || count > FD_SETSIZE)
+    if (count < 0 || count > FD_SETSIZE)
         return libc.select(count, reads, writes, errors, timeout);
-    copy_set(reads, &asked.reads);
-    copy_set(writes, &asked.writes);
-    copy_set(errors, &asked.errors);
-    stuck = any_stuck_in(count, &asked);
+    keep_set(count, reads, &asked.reads);
+    keep_set(count, writes, &asked.writes);
+    keep_set(count, errors, &asked.errors);
+    stuck = any_stuck_in(count, &asked); /* which also meets what this process was started with */
+    if (!atomic_load_explicit(&fd_any_unsettled, memory_order_relaxed))
+        return libc.select(count, reads, writes, errors, timeout);
     for (;;) {
         ready = libc.select(count, reads, writes, errors, stuck ? &now : timeout);
         if (ready < 0 || (!ready && !stuck))
@@ -338,12 +343,9 @@ int plain_select(int count, fd_set *reads, fd_set *writes, fd_set *errors,
         /* Linux's select() leaves the rest of the time in timeout: it can simply go on. */
         if (ready || stuck || (timeout && !timeout->tv_sec && !timeout->tv_usec))
             return ready;
-        if (reads)
-            *reads = asked.reads;
-        if (writes)
-            *writes = asked.writes;
-        if (errors)
-            *errors = asked.errors;
+        restore_set(count, &asked.reads, reads);
+        restore_set(count, &asked.writes, writes);
+        restore_set(count, &asked.errors, errors);
     }
 }
 

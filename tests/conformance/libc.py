@@ -82,6 +82,7 @@ SIGNATURES = {
     "__poll_chk": (c_int, c_void, ctypes.c_ulong, c_int, c_size),
     "poll": (c_int, c_void, ctypes.c_ulong, c_int),
     "ppoll": (c_int, c_void, ctypes.c_ulong, c_void, c_void),
+    "select": (c_int, c_int, c_void, c_void, c_void, c_void),
     "sendfile": (c_long, c_int, c_int, c_void, c_size),
     "sendfile64": (c_long, c_int, c_int, c_void, c_size),
     "splice": (c_long, c_int, c_void, c_int, c_void, c_size, ctypes.c_uint),

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """poll, select and epoll: states of a socket, registrations, mixtures with other descriptors."""
 
+import ctypes
 import errno
+import mmap
 import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import libc
@@ -38,6 +42,47 @@ def states(t):
     client.close()
     t("peer closed", pollfor(server, 0x2000))
     t("read then", [libc.recv(server.fileno(), 10), pollnow(server)])
+
+
+@behaviour("poll.select_short_sets", "select with sets that are no longer than the numbers need")
+def select_short_sets(t):
+    client, server = pair(t)
+    pending = tcp(blocking=False) # a process that has one looks at all
+    fd, most = server.fileno(), max(client.fileno(), server.fileno()) + 1
+    size = (most + 63) // 64 * 8
+    page = mmap.PAGESIZE
+    room = mmap.mmap(-1, 2 * page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(room))
+    libc.LIBC.mprotect(ctypes.c_void_p(start + page), ctypes.c_size_t(page), 0)
+    short = start + page - size
+    ctypes.memset(short, 0, size)
+    room[page - size + fd // 8] = 1 << fd % 8
+    pause = (ctypes.c_long * 2)(0, 1000) # struct timeval
+    t("nothing", libc.raw("select", most, short, None, None, pause))
+    room[page - size + fd // 8] = 1 << fd % 8
+    send_each(client, [b"x"])
+    t("data", [libc.raw("select", most, short, None, None, None),
+               room[page - size:page] == (1 << fd).to_bytes(size, "little")])
+    pending.close()
+
+
+@behaviour("poll.inherited", "poll and select, first thing after exec, on sockets that were never connected, "
+           "or whose connect nobody has looked at")
+def inherited(t):
+    lsock = listener()
+    for name in ("select", "poll"):
+        idle, begun = tcp(), tcp(blocking=False)
+        t(f"connect {name}", libc.connect(begun.fileno(), lsock.getsockname()))
+        server = lsock.accept()[0]
+        program = (f"import select; fds = {idle.fileno()}, {begun.fileno()}\n"
+                   "for fd in reversed(fds):\n"
+                   f"    if {name == 'select'}: seen = select.select([fd], [fd], [], 5)\n"
+                   "    else: p = select.poll(); p.register(fd); seen = p.poll(5000)\n"
+                   "    print(str(seen).replace(str(fd), 'fd'))")
+        done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False,
+                              pass_fds=[idle.fileno(), begun.fileno()])
+        t(name, done.stdout)
+        server.close()
 
 
 @behaviour("poll.masks", "only the bits asked for, and those nobody can refuse")
