@@ -144,7 +144,9 @@ static ssize_t recv_chunk(int fd, const struct iov_cursor *at, int flags, struct
             return -1;
     }
     told->control_len = msg.msg_controllen;
-    told->last = got > 0 && event_follower(fd, &msg) == FOLLOWER_NONE;
+    /* Of a message that is not read to its end the rest is still there. */
+    told->last = got > 0 && msg.msg_flags & MSG_EOR &&
+                 event_follower(fd, &msg) == FOLLOWER_NONE;
     return got;
 }
 

@@ -312,6 +312,9 @@ def trunc(t):
     t("untouched", buffer.raw == b"\xee" * 8)
     t("rest", libc.recv(server.fileno(), 100))
     t("empty", libc.raw("recv", server.fileno(), None, 5, socket.MSG_TRUNC | socket.MSG_DONTWAIT))
+    send_each(client, [bytes(4207)])
+    t("long", libc.raw("recv", server.fileno(), None, 3832, socket.MSG_TRUNC))
+    t("rest of long", libc.recv(server.fileno(), 1000)[0])
 
 
 @behaviour("recv.trunc_reset", "a reset behind what MSG_TRUNC discards is told to the next read")

@@ -72,6 +72,14 @@ def readv(t):
     t("nothing wanted", libc.readv(server.fileno(), [0, 0]))
 
 
+@behaviour("vectors.readv_many", "readv of one long write into a thousand small buffers")
+def readv_many(t):
+    client, server = pair(t)
+    send_each(client, [pattern(9000)])
+    got, parts = libc.readv(server.fileno(), [10] * 1000)
+    t("got", [got, b"".join(parts) == pattern(9000)])
+
+
 @behaviour("vectors.preadv2", "preadv2 and pwritev2 at offset -1 stream; pread and pwrite do not "
            "seek")
 def preadv2(t):
