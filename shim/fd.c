@@ -210,7 +210,7 @@ uint64_t fd_cookie(int fd)
     return libc.getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
 }
 
-atomic_bool fd_any_unsettled;
+_Atomic uint8_t fd_unsettled = FD_NOT_MET;
 
 atomic_int fd_highest = -1;
 
@@ -248,7 +248,7 @@ void fd_set_kind(int fd, enum fd_kind kind)
             atomic_store_explicit(&fd_highest, fd, memory_order_relaxed);
     }
     if (kind == FD_IDLE || kind == FD_FAILED || kind == FD_CONNECTING)
-        atomic_store_explicit(&fd_any_unsettled, true, memory_order_relaxed);
+        atomic_store_explicit(&fd_unsettled, FD_SOME_UNSETTLED, memory_order_relaxed);
     if ((unsigned)fd < FD_TABLE)
         atomic_store_explicit(&fd_kinds[fd], kind, memory_order_release);
 }
@@ -269,7 +269,7 @@ void fd_adopt(int fd, enum fd_kind kind)
 void fd_gone_early(int fd)
 {
     fd_info(fd)->flags |= FDF_GONE_EARLY;
-    atomic_store_explicit(&fd_any_unsettled, true, memory_order_relaxed);
+    atomic_store_explicit(&fd_unsettled, FD_SOME_UNSETTLED, memory_order_relaxed);
 }
 
 bool fd_is_unshared(int fd)
@@ -338,6 +338,16 @@ unsigned fd_were_ours_below(void)
     if (highest < LOW && atomic_load_explicit(&never_closed, memory_order_relaxed))
         return LOW;
     return (unsigned)highest + 1;
+}
+
+bool fd_meet_inherited(void)
+{
+    uint8_t now = FD_NOT_MET;
+
+    if (atomic_compare_exchange_strong(&fd_unsettled, &now, FD_ALL_SETTLED))
+        for (int fd = 0; fd < LOW; fd++)
+            (void)fd_kind(fd);
+    return atomic_load_explicit(&fd_unsettled, memory_order_relaxed) == FD_SOME_UNSETTLED;
 }
 
 bool fd_was_ours(int fd)

@@ -163,9 +163,20 @@ unsigned fd_were_ours_below(void);
 
 /*
  * Has any fd of this process ever been FD_IDLE, FD_CONNECTING, FD_FAILED or gone early? Until then
- * select() and epoll_wait() need not look for them.
+ * poll(), select() and epoll_wait() need not look for them. What this program was started with is
+ * met when that is first asked.
  */
-extern atomic_bool fd_any_unsettled;
+enum { FD_NOT_MET, FD_ALL_SETTLED, FD_SOME_UNSETTLED };
+extern _Atomic uint8_t fd_unsettled;
+bool fd_meet_inherited(void);
+
+static inline bool fd_any_unsettled(void)
+{
+    uint8_t now = atomic_load_explicit(&fd_unsettled, memory_order_relaxed);
+
+    return __builtin_expect(now != FD_ALL_SETTLED, 0) &&
+           (now == FD_SOME_UNSETTLED || fd_meet_inherited());
+}
 
 /* The connection had ended before it was accepted. */
 void fd_gone_early(int fd);

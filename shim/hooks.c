@@ -364,17 +364,12 @@ int hook_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
     return result;
 }
 
-static inline bool any_unsettled(void)
-{
-    return __builtin_expect(atomic_load_explicit(&fd_any_unsettled, memory_order_relaxed), 0);
-}
-
 /* The time is only looked at when it may be needed. */
 #define EPOLL_WAIT(call, timeout, mask)                                                       \
-    int64_t deadline = any_unsettled() ? kernel_epoll_deadline(timeout) : (timeout);          \
+    int64_t deadline = fd_any_unsettled() ? kernel_epoll_deadline(timeout) : (timeout);       \
     tell_paths();                                                                             \
     int count = libc.call;                                                                    \
-    return count > 0 && any_unsettled()                                                       \
+    return count > 0 && fd_any_unsettled()                                                    \
                ? kernel_epoll_wait(epoll, events, max, deadline, mask, count)                 \
                : count
 

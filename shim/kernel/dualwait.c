@@ -90,7 +90,7 @@ int dual_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 bool dual_in_set(int count, const fd_set *reads)
 {
     if (__builtin_expect(!atomic_load_explicit(&dual_any, memory_order_relaxed), 1) || !reads ||
-        count > FD_SETSIZE)
+        count < 0 || count > FD_SETSIZE)
         return false;
     for (int fd = 0; fd < count; fd++)
         if (FD_ISSET(fd, reads) && dual_companion(fd) >= 0 && dual_companion(fd) < FD_SETSIZE)

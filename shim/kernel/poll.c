@@ -152,6 +152,8 @@ static bool any_stuck(const struct pollfd *fds, nfds_t count)
     int saved = errno;
     bool stuck = false;
 
+    if (!fd_any_unsettled())
+        return false;
     for (nfds_t i = 0; i < count && !stuck; i++)
         stuck = is_stuck(fds[i].fd);
     errno = saved;
@@ -327,14 +329,12 @@ int plain_select(int count, fd_set *reads, fd_set *writes, fd_set *errors,
     int ready;
 
     tell_paths();
-    if (count < 0 || count > FD_SETSIZE)
+    if (!fd_any_unsettled() || count < 0 || count > FD_SETSIZE)
         return libc.select(count, reads, writes, errors, timeout);
     keep_set(count, reads, &asked.reads);
     keep_set(count, writes, &asked.writes);
     keep_set(count, errors, &asked.errors);
-    stuck = any_stuck_in(count, &asked); /* which also meets what this process was started with */
-    if (!atomic_load_explicit(&fd_any_unsettled, memory_order_relaxed))
-        return libc.select(count, reads, writes, errors, timeout);
+    stuck = any_stuck_in(count, &asked);
     for (;;) {
         ready = libc.select(count, reads, writes, errors, stuck ? &now : timeout);
         if (ready < 0 || (!ready && !stuck))
