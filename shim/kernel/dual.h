@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -56,6 +57,20 @@ int plain_select(int count, fd_set *reads, fd_set *writes, fd_set *errors,
 static inline size_t set_size(int count)
 {
     return ((size_t)count + NFDBITS - 1) / NFDBITS * sizeof(fd_mask);
+}
+
+/* The sets of a select(), which overwrites them; the program gives NULL for what it does not ask. */
+static inline void keep_set(int count, const fd_set *from, fd_set *to)
+{
+    FD_ZERO(to);
+    if (from)
+        memcpy(to, from, set_size(count));
+}
+
+static inline void restore_set(int count, const fd_set *from, fd_set *to)
+{
+    if (to)
+        memcpy(to, from, set_size(count));
 }
 
 /* Are companions to be waited for with these? Then by the functions below. */

@@ -90,7 +90,7 @@ int dual_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 bool dual_in_set(int count, const fd_set *reads)
 {
     if (__builtin_expect(!atomic_load_explicit(&dual_any, memory_order_relaxed), 1) || !reads ||
-        count < 0 || count > FD_SETSIZE)
+        count > FD_SETSIZE)
         return false;
     for (int fd = 0; fd < count; fd++)
         if (FD_ISSET(fd, reads) && dual_companion(fd) >= 0 && dual_companion(fd) < FD_SETSIZE)
@@ -103,14 +103,9 @@ int dual_select(int count, fd_set *reads, fd_set *writes, fd_set *errors, struct
     fd_set all_reads, all_writes, all_errors, asked;
     int most = count, ready;
 
-    FD_ZERO(&all_reads);
-    FD_ZERO(&all_writes);
-    FD_ZERO(&all_errors);
-    memcpy(&all_reads, reads, set_size(count));
-    if (writes)
-        memcpy(&all_writes, writes, set_size(count));
-    if (errors)
-        memcpy(&all_errors, errors, set_size(count));
+    keep_set(count, reads, &all_reads);
+    keep_set(count, writes, &all_writes);
+    keep_set(count, errors, &all_errors);
     asked = all_reads;
     for (int fd = 0; fd < count; fd++) {
         int companion = FD_ISSET(fd, &asked) ? dual_companion(fd) : -1;
@@ -133,10 +128,8 @@ int dual_select(int count, fd_set *reads, fd_set *writes, fd_set *errors, struct
         ready -= FD_ISSET(fd, &all_reads); /* counted twice */
         FD_SET(fd, &all_reads);
     }
-    memcpy(reads, &all_reads, set_size(count));
-    if (writes)
-        memcpy(writes, &all_writes, set_size(count));
-    if (errors)
-        memcpy(errors, &all_errors, set_size(count));
+    restore_set(count, &all_reads, reads);
+    restore_set(count, &all_writes, writes);
+    restore_set(count, &all_errors, errors);
     return ready;
 }

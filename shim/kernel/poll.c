@@ -5,7 +5,6 @@
  * alone, but for connects (epoll.c): what it cannot show is seen with the read that follows.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "dual.h"
 #include "internal.h"
@@ -252,23 +251,10 @@ int kernel_poll(struct pollfd *fds, nfds_t count, int timeout)
                                        : wait_on(fds, count, timeout > 0 ? &until : NULL, NULL);
 }
 
-/* select()'s sets, kept because the call overwrites them. */
+/* What select() was asked for. */
 struct sets {
     fd_set reads, writes, errors;
 };
-
-static void keep_set(int count, const fd_set *from, fd_set *to)
-{
-    FD_ZERO(to);
-    if (from)
-        memcpy(to, from, set_size(count));
-}
-
-static void restore_set(int count, const fd_set *from, fd_set *to)
-{
-    if (to)
-        memcpy(to, from, set_size(count));
-}
 
 static bool in_set(int fd, const fd_set *set)
 {

@@ -47,7 +47,7 @@ def states(t):
 @behaviour("poll.select_short_sets", "select with sets that are no longer than the numbers need")
 def select_short_sets(t):
     client, server = pair(t)
-    pending = tcp(blocking=False) # a process that has one looks at all
+    pending = tcp(blocking=False)  # a process that has one looks at all
     fd, most = server.fileno(), max(client.fileno(), server.fileno()) + 1
     size = (most + 63) // 64 * 8
     page = mmap.PAGESIZE
@@ -57,7 +57,7 @@ def select_short_sets(t):
     short = start + page - size
     ctypes.memset(short, 0, size)
     room[page - size + fd // 8] = 1 << fd % 8
-    pause = (ctypes.c_long * 2)(0, 1000) # struct timeval
+    pause = (ctypes.c_long * 2)(0, 1000)  # struct timeval
     t("nothing", libc.raw("select", most, short, None, None, pause))
     room[page - size + fd // 8] = 1 << fd % 8
     send_each(client, [b"x"])
@@ -70,14 +70,13 @@ def select_short_sets(t):
            "or whose connect nobody has looked at")
 def inherited(t):
     lsock = listener()
-    for name in ("select", "poll"):
+    looks = {"select": "seen = select.select([fd], [fd], [], 5)",
+             "poll": "p = select.poll(); p.register(fd); seen = p.poll(5000)"}
+    for name, look in looks.items():
         idle, begun = tcp(), tcp(blocking=False)
         t(f"connect {name}", libc.connect(begun.fileno(), lsock.getsockname()))
         server = lsock.accept()[0]
-        program = (f"import select; fds = {idle.fileno()}, {begun.fileno()}\n"
-                   "for fd in reversed(fds):\n"
-                   f"    if {name == 'select'}: seen = select.select([fd], [fd], [], 5)\n"
-                   "    else: p = select.poll(); p.register(fd); seen = p.poll(5000)\n"
+        program = (f"import select\nfor fd in {begun.fileno()}, {idle.fileno()}:\n    {look}\n"
                    "    print(str(seen).replace(str(fd), 'fd'))")
         done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False,
                               pass_fds=[idle.fileno(), begun.fileno()])
