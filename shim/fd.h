@@ -91,6 +91,7 @@ struct fd_info {
     _Atomic uint64_t epoll_data;      /* what the last epoll_ctl() before it was up asked for */
     _Atomic uint32_t epoll_events;
     _Atomic int epoll_fd;
+    _Atomic uint8_t epoll_due;        /* it has not been shown what became of the socket */
     _Atomic uint8_t epolls;           /* that have it, as far as this process did it; 2: or more */
     _Atomic uint64_t paths;    /* what LOG=info has told of them (kernel/tell.c); 0: nothing */
     _Atomic uint32_t sharings; /* sharing_count when it was made */

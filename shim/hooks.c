@@ -368,8 +368,9 @@ int hook_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 #define EPOLL_WAIT(call, timeout, mask)                                                       \
     int64_t deadline = fd_any_unsettled() ? kernel_epoll_deadline(timeout) : (timeout);       \
     tell_paths();                                                                             \
-    int count = libc.call;                                                                    \
-    return count > 0 && fd_any_unsettled()                                                    \
+    bool owes = fd_any_unsettled() && kernel_epoll_owes(epoll);                               \
+    int count = owes ? libc.epoll_pwait(epoll, events, max, 0, mask) : libc.call;             \
+    return count >= !owes && fd_any_unsettled()                                               \
                ? kernel_epoll_wait(epoll, events, max, deadline, mask, count)                 \
                : count
 

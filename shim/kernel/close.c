@@ -299,6 +299,7 @@ static int shutdown_unconnected(int fd, int how)
     struct sctp_sndinfo now = {.snd_sid = 0};
 
     fd_info(fd)->touched = true;
+    fd_info(fd)->epoll_due = true;
     if (how != SHUT_RD)
         wall_up(fd);
     if (how != SHUT_WR && sctp_get(fd, SCTP_DEFAULT_SNDINFO, &now, sizeof now) == 0) {

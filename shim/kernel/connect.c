@@ -335,6 +335,13 @@ static void as_new(int fd)
     fd_set_kind(fd, FD_IDLE);
 }
 
+/* And who waits by edges hears of it, if it had begun. */
+static void disconnected(int fd)
+{
+    as_new(fd);
+    fd_info(fd)->epoll_due = true;
+}
+
 /* The kernel refused to begin, or was so quick to fail that its answer is all there is. */
 static int not_started(int fd, int error)
 {
@@ -360,7 +367,7 @@ static int finish(int fd, int error)
     if (result == 0)
         return 0;
     if (fd_kind(fd) == FD_FAILED)
-        as_new(fd);
+        disconnected(fd);
     else if (fd_kind(fd) == FD_CONNECTING)
         info->flags |= FDF_CONNECT_DUE;
     return result;
@@ -373,6 +380,7 @@ static int start(int fd, const struct addresses *to)
     bool blocking = !is_nonblocking(fd);
     int result, error;
 
+    info->pending = 0;
     params_apply_bound(fd);
     local_begin(fd);
     recverr(fd, to->count == 1); /* else the next address is tried */
@@ -389,6 +397,7 @@ static int start(int fd, const struct addresses *to)
     if (result < 0 && error != EINPROGRESS && error != EALREADY && error != EINTR &&
         !(blocking && is_left_with_error(fd)))
         return not_started(fd, error);
+    info->epoll_due = true; /* how it ends */
     if (blocking)
         return finish(fd, result < 0 ? error : 0);
     errno = error;
@@ -432,7 +441,7 @@ static int resume(int fd)
     if (link == LINK_UP)
         return told_once(fd);
     if (fd_kind(fd) == FD_FAILED)
-        as_new(fd);
+        disconnected(fd);
     return -1;
 }
 
@@ -536,13 +545,40 @@ static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
     return libc.connect(fd, &asked.any, len);
 }
 
+/* What SO_ERROR says after a disconnect: what it would have said, or that something was cut off. */
+static int error_left(int fd)
+{
+    enum fd_kind kind = fd_kind(fd);
+    short ready = ready_as_tcp(fd, 0);
+    int error = 0;
+    socklen_t len = sizeof error;
+
+    if (kind == FD_LISTENING)
+        return 0;
+    if (ready & POLLERR && kernel_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error)
+        return error;
+    return (kind == FD_CONNECTING || kind == FD_OPEN) && !(ready & POLLHUP) ? ECONNRESET : 0;
+}
+
+/* connect(AF_UNSPEC) */
+static int disconnect(int fd)
+{
+    int error = error_left(fd);
+
+    if (socket_replace(fd) < 0)
+        return -1;
+    fd_info(fd)->pending = (uint8_t)error;
+    fd_info(fd)->epoll_due = true;
+    return 0;
+}
+
 int kernel_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
     if (len < sizeof addr->sa_family || len > sizeof(struct sockaddr_storage) ||
         array_readable(fd, addr, sizeof(int)) < 0)
         return libc.connect(fd, addr, len); /* the kernel has the right error for it */
     if (addr->sa_family == AF_UNSPEC)
-        return socket_replace(fd);
+        return disconnect(fd);
     switch (fd_kind(fd)) {
     case FD_CONNECTING:
         return resume(fd);
@@ -553,7 +589,7 @@ int kernel_connect(int fd, const struct sockaddr *addr, socklen_t len)
         return -1;
     case FD_FAILED:
         /* TCP reports the failure once more, then the socket may connect again. */
-        as_new(fd);
+        disconnected(fd);
         errno = ECONNABORTED;
         return -1;
     case FD_IDLE:

@@ -185,24 +185,14 @@ void holders_withdraw(struct holders *holders)
     holders->registrations_count = kept;
 }
 
-void holders_recall(int fd, const struct holders *holders)
-{
-    const struct registration *first = holders->registrations;
-    struct fd_info *info = fd_info(fd);
-
-    info->epolls = holders->registrations_count < 2 ? (uint8_t)holders->registrations_count : 2;
-    if (!info->epolls)
-        return;
-    info->epoll_fd = first->epoll;
-    info->epoll_events = first->event.events;
-    info->epoll_data = first->event.data.u64;
-}
-
 void holders_register(const struct holders *holders)
 {
     for (unsigned i = 0; i < holders->registrations_count; i++) {
         struct registration r = holders->registrations[i];
+        enum fd_kind kind = fd_kind(r.number);
 
+        if (kind > FD_FOREIGN && kind < FD_LISTENING)
+            epoll_note(r.epoll, EPOLL_CTL_ADD, r.number, &r.event);
         libc.epoll_ctl(r.epoll, EPOLL_CTL_ADD, r.number, &r.event);
     }
 }

@@ -26,9 +26,6 @@ void holders_find(int fd, struct holders *holders);
 /* Takes the registrations back, before another socket gets the numbers. Drops what is stale. */
 void holders_withdraw(struct holders *holders);
 
-/* Notes them with the socket of that number, as epoll_ctl() does. */
-void holders_recall(int fd, const struct holders *holders);
-
 /* Makes them again. */
 void holders_register(const struct holders *holders);
 

@@ -308,6 +308,11 @@ static inline int check_writable(int fd, void *to)
     return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, to, &len);
 }
 
+/* epoll.c */
+struct epoll_event;
+/* Notes what the kernel's epoll keeps of a registration with that number. */
+void epoll_note(int epoll, int op, int fd, const struct epoll_event *kept);
+
 /* wait.c */
 /* Milliseconds on CLOCK_MONOTONIC. */
 int64_t now_ms(void);
@@ -318,6 +323,8 @@ int64_t deadline_from(int fd, int name, int64_t start);
 bool is_nonblocking(int fd);
 /* What poll() shows of these, and of POLLERR and POLLHUP, without waiting. */
 short ready_now(int fd, short events);
+/* What poll() shows in TCP (poll.c). */
+short ready_as_tcp(int fd, short events);
 /* Does the kernel show the peer's direction as over, or shut down by us? */
 static inline bool reading_ended(int fd)
 {

@@ -85,9 +85,11 @@ int kernel_select(int count, fd_set *reads, fd_set *writes, fd_set *errors,
 void kernel_epoll_ctl(int epoll, int op, int fd, const struct epoll_event *event);
 /* When a wait of so many ms that begins now ends; what is not positive stays as it is. */
 int64_t kernel_epoll_deadline(int64_t timeout);
+/* Has it to tell of a socket without a connection, of which the kernel's tells nothing? */
+bool kernel_epoll_owes(int epoll);
 /*
- * An epoll_wait() has returned that many events, while sockets connect: those that are TCP's, or
- * those of a wait that goes on until the deadline.
+ * An epoll_wait() has returned that many events, while some sockets are not connected: those that
+ * are TCP's, or those of a wait that goes on until the deadline.
  */
 int kernel_epoll_wait(int epoll, struct epoll_event *events, int max, int64_t deadline,
                       const sigset_t *mask, int count);

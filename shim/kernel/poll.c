@@ -99,13 +99,18 @@ static short gone_events(const struct pollfd *at)
     return look_again(at) | POLLOUT | POLLWRNORM | error_bit(at->fd);
 }
 
+static short pending_bit(int fd)
+{
+    return fd_info(fd)->pending ? POLLERR : 0;
+}
+
 static short tcp_events(const struct pollfd *at)
 {
     switch (known_kind(at->fd)) {
     case FD_IDLE: /* what TCP shows of a socket that is not connected */
-        return at->revents | POLLOUT | POLLWRNORM | POLLHUP;
+        return at->revents | POLLOUT | POLLWRNORM | POLLHUP | pending_bit(at->fd);
     case FD_FAILED:
-        return fd_info(at->fd)->pending ? ALL_BITS | POLLERR : ALL_BITS;
+        return ALL_BITS | pending_bit(at->fd);
     case FD_CONNECTING:
         return connecting(at);
     case FD_OPEN:
@@ -113,6 +118,14 @@ static short tcp_events(const struct pollfd *at)
     default:
         return at->revents;
     }
+}
+
+short ready_as_tcp(int fd, short events)
+{
+    struct pollfd poll = {.fd = fd, .events = events};
+
+    poll.revents = look_again(&poll);
+    return tcp_events(&poll) & (events | POLLERR | POLLHUP);
 }
 
 /* Corrects the bits; returns the corrected number of ready fds. */
@@ -290,17 +303,16 @@ static int select_fixup(int count, const struct sets *asked, fd_set *reads, fd_s
 
     for (int fd = 0; fd < count; fd++) {
         bool readable = FD_ISSET(fd, &asked->reads), writable = FD_ISSET(fd, &asked->writes);
-        struct pollfd poll = {.fd = fd, .events = (readable ? POLLIN : 0) | (writable ? POLLOUT : 0)};
         enum fd_kind kind = known_kind(fd);
+        short now;
 
         if ((!readable && !writable) || (kind != FD_CONNECTING && !is_stuck(fd)))
             continue;
-        poll.revents = look_again(&poll);
-        poll.revents = tcp_events(&poll);
+        now = ready_as_tcp(fd, (short)((readable ? POLLIN : 0) | (writable ? POLLOUT : 0)));
         if (readable)
-            change += correct_bit(fd, reads, poll.revents & (POLLIN | POLLHUP | POLLERR));
+            change += correct_bit(fd, reads, now & (POLLIN | POLLHUP | POLLERR));
         if (writable)
-            change += correct_bit(fd, writes, poll.revents & (POLLOUT | POLLERR));
+            change += correct_bit(fd, writes, now & (POLLOUT | POLLERR));
     }
     errno = saved;
     return change;

@@ -194,7 +194,7 @@ static void hand_over_control(struct msghdr *msg, struct told *told)
 }
 
 /* What the probes of earlier calls left behind, and sockets that are not connected. 0: go on. */
-static int recv_early(int fd, ssize_t *result)
+static int recv_early(int fd, struct msghdr *msg, ssize_t *result)
 {
     int pending = take_pending(fd);
 
@@ -207,6 +207,9 @@ static int recv_early(int fd, ssize_t *result)
     switch (fd_kind(fd)) {
     case FD_FAILED:
     case FD_STRANDED:
+        msg->msg_namelen = 0;
+        msg->msg_controllen = 0;
+        msg->msg_flags = 0;
         *result = 0;
         return -1;
     case FD_LISTENING:
@@ -328,7 +331,7 @@ static ssize_t stream_recv(int fd, struct msghdr *msg, int flags)
         return -1;
     }
     if (__builtin_expect(fd_kind(fd) != FD_OPEN || fd_info(fd)->pending, 0) &&
-        recv_early(fd, &got) < 0)
+        recv_early(fd, msg, &got) < 0)
         return got;
     tell_paths();
     if (flags & MSG_ERRQUEUE)

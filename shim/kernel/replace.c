@@ -220,6 +220,7 @@ static void begin_again(int fd, struct fd_info *info)
 {
     info->flags &= FDF_BOUND | FDF_INHERIT | FDF_OWN | FDF_NO_CHECK;
     info->pending = 0;
+    info->epolls = 0;
     info->cookie = 0;
     info->small_writes = 0;
     info->chunk = 0;
@@ -239,7 +240,6 @@ static void settle_numbers(int fd, int protocol, const struct holders *holders)
 {
     if (protocol == IPPROTO_SCTP) {
         begin_again(fd, holders->all ? fd_info(fd) : fd_separate(fd));
-        holders_recall(fd, holders);
         return;
     }
     for (unsigned i = 0; i < holders->numbers_count; i++) {

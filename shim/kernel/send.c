@@ -257,11 +257,20 @@ static ssize_t send_nothing(int fd, int flags)
     return error || is_refused(fd) ? broken_pipe(flags) : 0;
 }
 
+/* What ended the connection is told once, instead of SIGPIPE. */
+static int unconnected(int fd, int flags)
+{
+    int pending = take_pending(fd);
+
+    if (!pending)
+        return (int)broken_pipe(flags);
+    errno = pending;
+    return -1;
+}
+
 /* A socket that is not known to be connected. 0: go on; else the call's result is -1. */
 static int send_early(int fd, int flags)
 {
-    int pending;
-
     switch (fd_kind(fd)) {
     case FD_CONNECTING:
         switch (link_settle(fd)) {
@@ -277,13 +286,9 @@ static int send_early(int fd, int flags)
         }
     case FD_FAILED:
     case FD_STRANDED:
-        pending = take_pending(fd);
-        if (!pending)
-            return (int)broken_pipe(flags);
-        errno = pending;
-        return -1;
+        return unconnected(fd, flags);
     default:
-        return link_settle(fd) == LINK_UP ? 0 : (int)broken_pipe(flags);
+        return link_settle(fd) == LINK_UP ? 0 : unconnected(fd, flags);
     }
 }
 

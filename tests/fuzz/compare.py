@@ -165,12 +165,6 @@ def options_of_another(story, index, end, tcp, shim):
             and shim.isdigit() and story.moved(end, index))
 
 
-def epoll_unconnected(story, index, end, tcp, shim):
-    """To epoll a socket that is not connected any more is none."""
-    return (story.steps[index].verb == "epwait" and "HUP" in bits(tcp) <= {"OUT", "HUP"}
-            and not bits(shim) and story.taken_back(end, index))
-
-
 def killed_before_end(story, index, end, tcp, shim):
     return (end is not None and sane(story, index, tcp, shim)
             and story.killed_unread(end, index))
@@ -216,7 +210,6 @@ RULES = (
     Rule("ends.epoll_bits", epoll_ends),
     Rule("ends.epoll_bits", room_again),
     Rule("ends.epoll_bits", shut_unheard),
-    Rule("ends.epoll_bits", epoll_unconnected),
     Rule("ends.options_passed", options_of_another),
     Rule("teardown.half_close_killed", killed_before_end, diverges=True),
     Rule("ends.taken_back", taken_back_by_another, diverges=True),

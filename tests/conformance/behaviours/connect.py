@@ -3,6 +3,7 @@
 
 import os
 import select
+import signal
 import socket
 import struct
 import time
@@ -195,6 +196,52 @@ def name_after(t):
         client = tcp()
         fail(client)
         t(f"{fail.__name__}, then listen", [libc.raw("listen", client.fileno(), 1), name(client)])
+
+
+@behaviour("connect.unspec_error", "connect(AF_UNSPEC) that cuts something off leaves ECONNRESET for "
+           "the next call, and an error that was there before")
+def unspec_error(t):
+    lsock, another = listener(), listener()
+
+    def connected(*, shut=False, closed=False, reset=False):
+        client, server = tcp(), None
+        client.connect(lsock.getsockname())
+        server, _ = lsock.accept()
+        if shut:
+            client.shutdown(socket.SHUT_WR)
+            pollfor(server, 0x2000)
+        if reset:
+            server.setsockopt(SOL, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if closed or reset:
+            server.close()
+            pollfor(client, 0x2000)
+        else:
+            kept.append(server)
+        return client
+
+    def refused(take_error):
+        client = tcp(blocking=False)
+        libc.connect(client.fileno(), (LOCAL, closed_port()))
+        pollfor(client, 8)
+        if take_error:
+            so_error(client)
+        return client
+
+    kept, pipes = [], Signals(signal.SIGPIPE)
+    states = {"fresh": tcp, "open": connected, "shut": lambda: connected(shut=True),
+              "peer gone": lambda: connected(closed=True), "reset": lambda: connected(reset=True),
+              "over": lambda: connected(shut=True, closed=True), "listening": listener,
+              "refused": lambda: refused(False), "refused, told": lambda: refused(True)}
+    calls = {"so_error": so_error,
+             "recv": lambda sock: libc.recv(sock.fileno(), 4),
+             "send": lambda sock: libc.send(sock.fileno(), b"x"),
+             "unspec": lambda sock: libc.connect(sock.fileno(), b"\0" * 16),
+             "connect": lambda sock: libc.connect(sock.fileno(), another.getsockname())}
+    for state, make in states.items():
+        for name, call in calls.items():
+            sock = make()
+            t(f"{state}, {name}", [libc.connect(sock.fileno(), b"\0" * 16), pollnow(sock),
+                                   call(sock), pollnow(sock), so_error(sock), pipes.seen()])
 
 
 @behaviour("connect.unspec_keeps", "connect(AF_UNSPEC) keeps flags and options of the socket")

@@ -185,6 +185,33 @@ def refused_bits(t):
     t("poll after", pollnow(client))
 
 
+@behaviour("connecting.epoll_refused", "what epoll shows of a refused connect, by level, by edge, once, "
+           "and when a write has taken the error before; then of the next attempts")
+def epoll_refused(t):
+    wanted = select.EPOLLIN | select.EPOLLRDHUP
+
+    def shown(poller):
+        return [[event for _, event in poller.poll(0)] for _ in range(2)]
+
+    for name, how in (("level", 0), ("edge", select.EPOLLET), ("once", select.EPOLLONESHOT)):
+        for taken in (False, True):
+            client, poller = tcp(blocking=False), select.epoll()
+            fd = client.fileno()
+            libc.connect(fd, (LOCAL, closed_port()))
+            pollfor(client, 8)
+            poller.register(client, wanted | how)
+            if taken:
+                t(f"{name}, write", libc.send(fd, b"", socket.MSG_NOSIGNAL))
+            t(f"{name}, {'taken' if taken else 'not taken'}", shown(poller))
+    t("recvmsg", libc.recvmsg(fd, [4], 0, 16, 64))
+    poller.modify(client, wanted | select.EPOLLET)
+    t("modified", shown(poller))
+    for attempt in range(4):
+        t(f"attempt {attempt}", libc.connect(fd, (LOCAL, closed_port())))
+        time.sleep(0.02)
+        t(f"then {attempt}", shown(poller))
+
+
 @behaviour("connecting.refused_still_wakes", "after SO_ERROR was read a failed socket still wakes "
            "pollers (nobody waits for ever)")
 def refused_still_wakes(t):

@@ -216,6 +216,41 @@ def epoll_before_bind(t):
     t.prove(sock, client)
 
 
+@behaviour("poll.epoll_unconnected", "what epoll shows of a socket that is not connected: by level, by "
+           "edge, once; fresh, bound, shut down, disconnected; after close, and a second epoll")
+def epoll_unconnected(t):
+    wanted = select.EPOLLOUT | select.EPOLLRDHUP
+    for name, how in (("level", 0), ("edge", select.EPOLLET), ("once", select.EPOLLONESHOT)):
+        sock, poller, other = tcp(), select.epoll(), select.epoll()
+
+        def show(what, epoll):
+            t(f"{name}, {what}", [[event for _, event in epoll.poll(0)] for _ in range(2)])
+
+        poller.register(sock, wanted | how)
+        t(f"{name}, waits", len(poller.poll(2)))
+        show("fresh", poller)
+        sock.bind((LOCAL, 0))
+        show("bound", poller)
+        poller.modify(sock, select.EPOLLIN | how)
+        show("modified", poller)
+        t(f"{name}, shutdown", libc.raw("shutdown", sock.fileno(), socket.SHUT_WR))
+        show("shut down", poller)
+        other.register(sock, wanted | how)
+        show("other", other)
+        poller.modify(sock, wanted | how)
+        show("and the first", poller)
+        poller.unregister(sock)
+        show("unregistered", poller)
+        poller.register(sock, wanted | how)
+        sock.close()
+        show("closed", poller)
+        client, server = pair(t)
+        poller.register(client, wanted | how)
+        show("connected", poller)
+        t(f"{name}, disconnect", libc.connect(client.fileno(), b"\0" * 16))
+        show("disconnected", poller)
+
+
 @behaviour("poll.epoll_before_connect", "a registration made on a fresh socket is valid after "
            "connect, blocking or not")
 def epoll_before_connect(t):
