@@ -223,7 +223,7 @@ void fin_seen(int fd)
     else
         libc.shutdown(fd, SHUT_RD);
     /* Where the kernel shows the same without the peer's end. */
-    if (ends_recall(fd) & (FDF_GONE_EARLY | FDF_READ_SHUT))
+    if (ends_recall(fd) & (FDF_GONE_EARLY | FDF_READ_SHUT | FDF_HUNG_UP))
         ends_note(fd, FDF_ENDED);
 }
 

@@ -161,6 +161,21 @@ def reset_after_end(t):
         t(name, told(client)[name]())
 
 
+@behaviour("ends.reset_behind_end", "the peer sends, ends its direction and resets; poll has seen it before "
+           "the data are read: what each call says then")
+def reset_behind_end(t):
+    for name in told(None):
+        client, server = pair(t)
+        send_each(server, [b"x"])
+        shut(server, WR)
+        send_each(client, [b"unread"])
+        pollfor(server, 1)
+        server.close()
+        t(name + ", poll", pollfor(client, 8))
+        t(name + ", data", libc.recv(client.fileno(), 1))
+        t(name, told(client)[name]())
+
+
 @behaviour("ends.reset_unnoticed", "a non-blocking connect that came up and was reset before anybody "
            "looked: what each call says")
 def reset_unnoticed(t):
