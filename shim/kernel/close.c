@@ -38,16 +38,20 @@ bool hang_up(int fd)
     return ends_recall(fd) & FDF_ENDED;
 }
 
+/* Not by a shutdown() that failed, and only stopped connect() from telling that it is up. */
+static bool writing_had_ended(int fd)
+{
+    return ends_recall(fd) & FDF_WRITE_SHUT && !(state_get(fd) & STATE_CONNECT_DUE);
+}
+
 bool hang_up_on_error(int fd)
 {
-    unsigned ends;
-
     if (int_option(fd, IPPROTO_IP, IP_RECVERR, 0))
         return false;
     head_settle(fd);
     (void)end_met(fd);
-    ends = ends_recall(fd) & (FDF_WRITE_SHUT | FDF_ENDED | FDF_RESET);
-    if (ends == (FDF_WRITE_SHUT | FDF_ENDED)) /* both before the reset, which tells nobody anything */
+    /* Both before the reset, which tells nobody anything. */
+    if ((ends_recall(fd) & (FDF_ENDED | FDF_RESET)) == FDF_ENDED && writing_had_ended(fd))
         (void)int_option(fd, SOL_SOCKET, SO_ERROR, 0);
     hang_up(fd);
     return true;
@@ -70,7 +74,7 @@ int reset_told(int fd, int error)
 {
     if (!reset_seen(fd))
         return error;
-    return ends_recall(fd) & FDF_WRITE_SHUT ? 0 : EPIPE;
+    return writing_had_ended(fd) ? 0 : EPIPE;
 }
 
 int untold_error(int fd)

@@ -210,6 +210,23 @@ def closed_unnoticed(t):
         t(name + " end", [pollfor(server, 16), libc.recv(server.fileno(), 10), so_error(server)])
 
 
+@behaviour("ends.reset_untold", "a non-blocking connect that came up, was ended and reset, and shut down "
+           "too late, before anybody asked: what each call says")
+def reset_untold(t):
+    for name in told(None):
+        lsock, client = listener(), tcp(blocking=False)
+        libc.connect(client.fileno(), lsock.getsockname())
+        libc.send(client.fileno(), b"x")
+        server, _ = lsock.accept()
+        pollfor(server, 1)
+        shut(server, WR)
+        server.close()
+        time.sleep(0.05)
+        t(name + " shutdown", libc.raw("shutdown", client.fileno(), WR))
+        t(name, told(client)[name]())
+        t(name + " connect", libc.connect(client.fileno(), lsock.getsockname()))
+
+
 @behaviour("ends.reset_after_both", "a reset after both directions have ended tells nobody anything")
 def reset_after_both(t):
     for name in told(None):
