@@ -15,7 +15,7 @@ from typing import Callable
 
 import variants
 from stage import Network, stage
-from variants import BUILD, NATIVE, SHIM, TCP, USERSPACE, WITHSCTP
+from variants import BUILD, CALLS, NATIVE, SHIM, TCP, USERSPACE, WITHSCTP
 
 KERNEL = (TCP, NATIVE, WITHSCTP, SHIM)
 LARGEST_MESSAGE = 131072                  # of a write under withsctp: beyond, EMSGSIZE
@@ -97,8 +97,9 @@ def _many(name, plan, compared, jobs):
 
 def connections(plan):
     """Connections that come and go, that only exist, and that are all busy."""
+    yield from _many("connections", plan, (*KERNEL, CALLS), (("churn", "churn", (plan.churn,)),))
     yield from _many("connections", plan, KERNEL,
-                     (("churn", "churn", (plan.churn,)), ("idle", "crowd", (plan.idle, 0)),
+                     (("idle", "crowd", (plan.idle, 0)),
                       ("busy", "crowd", (plan.busy, plan.busy_ms))))
 
 

@@ -13,7 +13,7 @@ matplotlib.use("svg")
 from matplotlib import pyplot                                                # noqa: E402
 
 COLOURS = {"tcp": "#4c72b0", "native": "#55a868", "withsctp": "#999999", "shim": "#c44e52",
-           "userspace": "#c44e52", "plain": "#999999"}
+           "userspace": "#c44e52", "plain": "#999999", "calls": "#8172b2"}
 
 
 def svg(figure):

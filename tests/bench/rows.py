@@ -113,6 +113,10 @@ def _connections(samples, case, ours):
         if job == "churn":
             yield from ratio(case, f"connect, request, close: time, {ours} / tcp", of[ours],
                              of["tcp"], "median_us", bound=1.3 if ours == "shim" else None)
+            for name in ("native", "calls"):
+                if name in of:
+                    yield from ratio(case, f"connect, request, close: time, {name} / tcp", of[name],
+                                     of["tcp"], "median_us")
         elif job == "busy":
             yield from ratio(case, f"{of[ours][0]['connections']} busy connections: requests/s, "
                              f"{ours} / tcp", of[ours], of["tcp"], "per_second")

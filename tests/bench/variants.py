@@ -38,9 +38,11 @@ class Variant:
 
 TCP = Variant("tcp", "TCP", "tcp")
 NATIVE = Variant("native", "native SCTP, tuned by hand", "sctp", words=("-n",))
+CALLS = Variant("calls", "native SCTP with as many calls as sctpshim makes", "sctp", words=("-m",))
 WITHSCTP = Variant("withsctp", "withsctp (lksctp-tools)", "sctp", launcher=("withsctp",))
 SHIM = Variant("shim", "sctpshim", "sctp", launcher=tuple(LAUNCHER),
                environment=(("SCTPSHIM_STACK", "kernel"),))
 USERSPACE = Variant("userspace", "sctpshim, userspace plane", "tcp", launcher=tuple(LAUNCHER),
                     environment=(("SCTPSHIM_STACK", "userspace"),))
-ALL = {variant.name: variant for variant in (TCP, NATIVE, WITHSCTP, SHIM, USERSPACE)}
+ALL = {variant.name: variant for variant in (TCP, NATIVE, CALLS, WITHSCTP, SHIM,
+                                                USERSPACE)}

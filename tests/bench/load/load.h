@@ -23,6 +23,8 @@ enum { LARGEST = 1 << 20 };
 /* transport.c */
 /* Native SCTP, tuned by hand, in place of what the program would ask for as a TCP program. */
 extern bool native;
+/* And with a connection's number of system calls brought to the library's, to see what those cost. */
+extern bool more_calls;
 int listen_at(const char *address, const char *port);
 int accept_next(int listener); /* -1 when there is none */
 int connect_at(const char *address, const char *port);

@@ -2,13 +2,13 @@
 /*
  * The load that the benchmark measures, as ordinary TCP programs make it: blocking calls for one
  * connection, epoll for many. Over TCP and under the shim it is the same code; -n makes it a native
- * SCTP program.
+ * SCTP program, -m one that makes as many system calls as the library does.
  *
- *   load [-n] serve ADDRESS PORT                           until it is killed
- *   load [-n] bulk ADDRESS PORT SIZE MILLISECONDS          one-way, in writes of SIZE bytes
- *   load [-n] request ADDRESS PORT SIZE REPLY COUNT        to and fro, one at a time
- *   load [-n] churn ADDRESS PORT COUNT                     connect, one request, close
- *   load [-n] crowd ADDRESS PORT CONNECTIONS MILLISECONDS  many at once; 0: they only exist
+ *   load [-n|-m] serve ADDRESS PORT                           until it is killed
+ *   load [-n|-m] bulk ADDRESS PORT SIZE MILLISECONDS          one-way, in writes of SIZE bytes
+ *   load [-n|-m] request ADDRESS PORT SIZE REPLY COUNT        to and fro, one at a time
+ *   load [-n|-m] churn ADDRESS PORT COUNT                     connect, one request, close
+ *   load [-n|-m] crowd ADDRESS PORT CONNECTIONS MILLISECONDS  many at once; 0: they only exist
  *
  * Each client prints one JSON object.
  */
@@ -58,11 +58,14 @@ void *memory(size_t size)
 int main(int argc, char **argv)
 {
     argc--, argv++;
-    if (argc && strcmp(*argv, "-n") == 0)
-        native = true, argc--, argv++;
+    if (argc && (strcmp(*argv, "-n") == 0 || strcmp(*argv, "-m") == 0)) {
+        native = true;
+        more_calls = (*argv)[1] == 'm';
+        argc--, argv++;
+    }
     for (size_t i = 0; argc && i < sizeof modes / sizeof *modes; i++)
         if (strcmp(*argv, modes[i].name) == 0 && argc - 1 == modes[i].words)
             return modes[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "usage: load [-n] serve|bulk|request|churn|crowd ADDRESS PORT [NUMBER...]\n");
+    fprintf(stderr, "usage: load [-n|-m] serve|bulk|request|churn|crowd ADDRESS PORT [NUMBER...]\n");
     return 2;
 }
