@@ -63,14 +63,17 @@ def bars(samples, case, fields, unit, log=True):
                if all(field in sample for rounds in variants.values() for sample in rounds)]
     if not bunches:
         return
-    names = list(bunches[0][1])
+    names = list(dict.fromkeys(name for _, variants, _ in bunches for name in variants))
     figure, axes = pyplot.subplots(figsize=(max(5, 1.4 * len(bunches)), 3.6))
     for number, name in enumerate(names):
+        label = _label(name)
         for place, (_, variants, field) in enumerate(bunches):
+            if name not in variants:
+                continue
             middle, error = _spread([sample[field] for sample in variants[name]])
             axes.bar([place + 0.8 * number / len(names)], [middle], 0.8 / len(names), yerr=error,
-                     align="edge", color=COLOURS[name], capsize=2,
-                     label=_label(name) if place == 0 else None)
+                     align="edge", color=COLOURS[name], capsize=2, label=label)
+            label = None
     axes.set_xticks([place + 0.4 for place in range(len(bunches))],
                     [bunch[0].replace(", ", "\n") for bunch in bunches], fontsize="x-small")
     axes.set(ylabel=unit, yscale="log" if log else "linear")
