@@ -22,6 +22,11 @@ FORGOTTEN = ("of a connection that is over the broker knows nothing more: a proc
 DIFFERENCES = {
     "connect.beside_reader": (LATER, {"seen": None}),
     "connect.ports_exhausted": (PORTS, {"how many": 5, "then": 0}),
+    "connect.unspec_error": (RESET_ONLY, {
+        f"refused, {call}": [0, "OUT|ERR|HUP", told, "OUT|HUP", 0, 0]
+        for call, told in (("recv", ["ECONNRESET", ""]), ("send", "ECONNRESET"))}),
+    "connecting.epoll_refused": (RESET_ONLY, {f"{how}, write": "ECONNRESET"
+                                              for how in ("level", "edge", "once")}),
     "connecting.refused_then_connect": (RESET_ONLY, {"send": "ECONNRESET"}),
     "connecting.refused_read": (RESET_ONLY, {"recv": "ECONNRESET"}),
     "connecting.told_shutdown": (LATER, {"connect 0": None, "connect 1": None, "connect 2": None}),

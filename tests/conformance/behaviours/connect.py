@@ -236,7 +236,8 @@ def unspec_error(t):
              "recv": lambda sock: libc.recv(sock.fileno(), 4),
              "send": lambda sock: libc.send(sock.fileno(), b"x"),
              "unspec": lambda sock: libc.connect(sock.fileno(), b"\0" * 16),
-             "connect": lambda sock: libc.connect(sock.fileno(), another.getsockname())}
+             "connect": lambda sock: [libc.connect(sock.fileno(), another.getsockname()),
+                                      pollfor(sock, 4)]}
     for state, make in states.items():
         for name, call in calls.items():
             sock = make()
