@@ -122,6 +122,8 @@ COMPARED = (
     (TAKEN_BACK, "ok EISCONN ENOTCONN", "ok EISCONN 0", 2),
     (TAKEN_BACK[1:], "ECONNABORTED ENOTCONN", "ECONNABORTED 0", 1),
     (WATCHED_BACK, "ok ECONNRESET c0:HUP", "ok ECONNRESET nothing", 2),
+    (WATCHED_BACK, "ok ECONNRESET c0:HUP+OUT", "ok ECONNRESET nothing", 2),
+    (WATCHED_BACK, "ok EISCONN c0:HUP", "ok EISCONN nothing", 2),
     (WATCHED_BACK, "ok ECONNRESET c0:IN+HUP", "ok ECONNRESET nothing", 2),
     (BEHIND, "part ok IN+RDHUP ok ok", "part ok - ok ok", None),
     (BEHIND, "part ok IN+RDHUP ENOTCONN 0", "part ok IN+RDHUP ok EAGAIN", None),

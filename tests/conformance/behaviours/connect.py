@@ -204,7 +204,7 @@ def unspec_error(t):
     lsock, another = listener(), listener()
 
     def connected(*, shut=False, closed=False, reset=False):
-        client, server = tcp(), None
+        client = tcp()
         client.connect(lsock.getsockname())
         server, _ = lsock.accept()
         if shut:
