@@ -370,7 +370,7 @@ int hook_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
     tell_paths();                                                                             \
     bool owes = fd_any_unsettled() && kernel_epoll_owes(epoll);                               \
     int count = owes ? libc.epoll_pwait(epoll, events, max, 0, mask) : libc.call;             \
-    return count >= !owes && fd_any_unsettled()                                               \
+    return (count > 0 || (owes && !count)) && fd_any_unsettled()                              \
                ? kernel_epoll_wait(epoll, events, max, deadline, mask, count)                 \
                : count
 

@@ -568,7 +568,6 @@ static int disconnect(int fd)
     if (socket_replace(fd) < 0)
         return -1;
     fd_info(fd)->pending = (uint8_t)error;
-    fd_info(fd)->epoll_due = true;
     return 0;
 }
 

@@ -2,7 +2,8 @@
 /*
  * poll() and select(): readiness as TCP shows it, where the kernel's own picture of SCTP differs:
  * failed connects, notifications among the data, resets, the FIN message. epoll is the kernel's
- * alone, but for connects (epoll.c): what it cannot show is seen with the read that follows.
+ * alone, but for sockets that are not connected (epoll.c): what it cannot show is seen with the read
+ * that follows.
  */
 #include <errno.h>
 
