@@ -204,16 +204,23 @@ int event_finish(int fd, union sctp_notification *event, size_t got, int flags)
     return event_seen(fd, event, event_rest(fd, event, got, flags));
 }
 
-bool is_fin(int fd, struct msghdr *msg)
+/* What SCTP tells along with a message. */
+static bool find_info(struct msghdr *msg, int type, void *into, size_t size)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
-        if (c->cmsg_level == IPPROTO_SCTP && c->cmsg_type == SCTP_RCVINFO) {
-            struct sctp_rcvinfo info;
-
-            memcpy(&info, CMSG_DATA(c), sizeof info);
-            return info.rcv_ppid == htonl(WIRE_FIN_PPID) && state_get(fd) & STATE_PEER_IS_SHIM;
+        if (c->cmsg_level == IPPROTO_SCTP && c->cmsg_type == type) {
+            memcpy(into, CMSG_DATA(c), size);
+            return true;
         }
     return false;
+}
+
+bool is_fin(int fd, struct msghdr *msg)
+{
+    struct sctp_rcvinfo info;
+
+    return find_info(msg, SCTP_RCVINFO, &info, sizeof info) &&
+           info.rcv_ppid == htonl(WIRE_FIN_PPID) && state_get(fd) & STATE_PEER_IS_SHIM;
 }
 
 void fin_seen(int fd)
@@ -229,14 +236,14 @@ void fin_seen(int fd)
 
 enum follower event_follower(int fd, struct msghdr *msg)
 {
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
-        if (c->cmsg_level == IPPROTO_SCTP && c->cmsg_type == SCTP_NXTINFO) {
-            struct sctp_nxtinfo info;
+    struct sctp_nxtinfo next;
 
-            memcpy(&info, CMSG_DATA(c), sizeof info);
-            return info.nxt_flags & SCTP_NOTIFICATION ? FOLLOWER_EVENT : FOLLOWER_ANY;
-        }
-    return events_follow(fd) ? FOLLOWER_NONE : FOLLOWER_ANY;
+    if (!find_info(msg, SCTP_NXTINFO, &next, sizeof next))
+        return events_follow(fd) ? FOLLOWER_NONE : FOLLOWER_UNKNOWN;
+    if (next.nxt_flags & SCTP_NOTIFICATION)
+        return FOLLOWER_EVENT;
+    /* Who the peer is may stand in what was just read. */
+    return next.nxt_ppid == htonl(WIRE_FIN_PPID) ? FOLLOWER_UNKNOWN : FOLLOWER_DATA;
 }
 
 /* Reads the message at the head, and leaves the error of a reset to who asks for it. */
@@ -250,7 +257,7 @@ static ssize_t read_head(int fd, struct msghdr *msg, bool troubled, enum followe
     n = libc.recvmsg(fd, msg, MSG_DONTWAIT);
     if (takes_error)
         tell_followers(fd, 1);
-    *next = n <= 0 || takes_error ? FOLLOWER_ANY : event_follower(fd, msg);
+    *next = n <= 0 || takes_error ? FOLLOWER_UNKNOWN : event_follower(fd, msg);
     return n;
 }
 
@@ -305,11 +312,12 @@ static bool is_event_next(int fd, int *error)
 /* An error that is there already is left to who asks for it: looking would take it. */
 static void settle(int fd, bool troubled)
 {
-    enum follower next = FOLLOWER_ANY;
+    enum follower next = FOLLOWER_UNKNOWN;
     int error = 0;
 
-    while (!error && next != FOLLOWER_NONE && !(troubled && is_error_next(fd))) {
-        if (next == FOLLOWER_ANY && !is_event_next(fd, &error))
+    while (!error && next != FOLLOWER_NONE && next != FOLLOWER_DATA &&
+           !(troubled && is_error_next(fd))) {
+        if (next == FOLLOWER_UNKNOWN && !is_event_next(fd, &error))
             break;
         error = take_head(fd, troubled, &next);
     }

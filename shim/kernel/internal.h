@@ -94,7 +94,12 @@ void events_failed(int fd);
 /* Does the kernel say with each message whether another one follows (SCTP_RECVNXTINFO)? */
 bool events_follow(int fd);
 /* What this recvmsg() has told of the message behind the one that it read, which was not a peek. */
-enum follower { FOLLOWER_ANY, FOLLOWER_EVENT, FOLLOWER_NONE };
+enum follower {
+    FOLLOWER_UNKNOWN, /* whether any, or whether it is the FIN message */
+    FOLLOWER_NONE,
+    FOLLOWER_EVENT,
+    FOLLOWER_DATA,
+};
 enum follower event_follower(int fd, struct msghdr *msg);
 /* Do they say that a connect was begun, and that no process has seen its end yet? */
 bool events_unsettled(int fd);

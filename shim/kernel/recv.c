@@ -9,21 +9,50 @@
 #include "kernel.h"
 #include "tell.h"
 
-/* What the first bytes at the cursor were overwritten with. */
-static void copy_out(const struct iov_cursor *at, char *to, size_t len)
-{
-    struct iovec window[IOV_WINDOW];
-    size_t count;
+/*
+ * The start of the caller's buffer as it was. SCTP puts what is not data there as well, and TCP's
+ * reader may look at bytes behind those that it got. Not kept: what an ABORT whose reason is longer
+ * than any other notification overwrites.
+ */
+struct beneath {
+    size_t len;
+    union sctp_notification bytes;
+};
 
-    iov_window(at, len, window, IOV_WINDOW, &count);
-    for (size_t i = 0; i < count; to += window[i++].iov_len)
-        memcpy(to, window[i].iov_base, window[i].iov_len);
+static void keep_beneath(int fd, const struct iovec *iov, size_t count, struct beneath *kept)
+{
+    char *to = (char *)&kept->bytes;
+
+    kept->len = 0;
+    for (size_t i = 0; i < count && kept->len < sizeof kept->bytes; i++) {
+        size_t room = sizeof kept->bytes - kept->len;
+        size_t len = iov[i].iov_len < room ? iov[i].iov_len : room;
+
+        if (array_readable(fd, iov[i].iov_base, len) < 0)
+            break; /* SCTP loses a message that it cannot copy: nothing is put there */
+        memcpy(to + kept->len, iov[i].iov_base, len);
+        kept->len += len;
+    }
+}
+
+/* Gives what was there back, and has what was put there instead; returns how much. */
+static size_t exchange_beneath(const struct iovec *iov, struct beneath *kept, size_t got)
+{
+    struct beneath found = {got < sizeof found.bytes ? got : sizeof found.bytes, {{0}}};
+
+    for (size_t done = 0, len, back; done < found.len; done += len, iov++) {
+        len = found.len - done < iov->iov_len ? found.len - done : iov->iov_len;
+        back = kept->len < done ? 0 : kept->len - done < len ? kept->len - done : len;
+        memcpy((char *)&found.bytes + done, iov->iov_base, len);
+        memcpy(iov->iov_base, (char *)&kept->bytes + done, back);
+    }
+    *kept = found;
+    return found.len;
 }
 
 /* A notification came where data was wanted: 0 read on, -1 with the errno it stands for. */
-static int take_event(int fd, const struct iov_cursor *at, size_t got, int msg_flags, int flags)
+static int take_event(int fd, union sctp_notification *event, size_t got, int msg_flags, int flags)
 {
-    union sctp_notification event;
     int error;
 
     if (flags & MSG_PEEK) {
@@ -31,9 +60,7 @@ static int take_event(int fd, const struct iov_cursor *at, size_t got, int msg_f
         error = take_pending(fd);
         error = error ? error : error_due(fd, true);
     } else {
-        got = got < sizeof event ? got : sizeof event;
-        copy_out(at, (char *)&event, got);
-        error = event_finish(fd, &event, got, msg_flags);
+        error = event_finish(fd, event, got, msg_flags);
     }
     errno = error;
     return error ? -1 : 0;
@@ -115,7 +142,7 @@ static ssize_t recv_one(int fd, struct msghdr *msg, int flags)
 
 /* What the kernel tells along with a message. */
 struct told {
-    bool last; /* nothing else lies in the queue */
+    enum follower next;
     size_t control_len;
     union rcvinfo_control control; /* receive information, timestamps */
 };
@@ -125,10 +152,16 @@ static ssize_t recv_chunk(int fd, const struct iov_cursor *at, int flags, struct
 {
     struct iovec window[IOV_WINDOW];
     struct msghdr msg = {.msg_iov = window, .msg_control = &told->control};
+    struct beneath beneath;
     ssize_t got;
 
+    beneath.len = 0;
     iov_window(at, SSIZE_MAX, window, IOV_WINDOW, &msg.msg_iovlen);
+    if (told->next != FOLLOWER_DATA)
+        keep_beneath(fd, window, msg.msg_iovlen, &beneath);
     for (;;) {
+        size_t put;
+
         msg.msg_controllen = sizeof told->control;
         got = recv_one(fd, &msg, flags);
         if (got < 0 && is_reset(errno))
@@ -136,17 +169,19 @@ static ssize_t recv_chunk(int fd, const struct iov_cursor *at, int flags, struct
         if (got < 0)
             break;
         if (__builtin_expect(!(msg.msg_flags & MSG_NOTIFICATION), 1)) {
-            if (__builtin_expect(got > 0 && is_fin(fd, &msg), 0))
-                return take_fin(fd, flags);
-            break;
+            if (__builtin_expect(got == 0 || !is_fin(fd, &msg), 1))
+                break;
+            exchange_beneath(window, &beneath, (size_t)got);
+            return take_fin(fd, flags);
         }
-        if (take_event(fd, at, (size_t)got, msg.msg_flags, flags) < 0)
+        put = exchange_beneath(window, &beneath, (size_t)got);
+        if (take_event(fd, &beneath.bytes, put, msg.msg_flags, flags) < 0)
             return -1;
+        keep_beneath(fd, window, msg.msg_iovlen, &beneath);
     }
     told->control_len = msg.msg_controllen;
     /* Of a message that is not read to its end the rest is still there. */
-    told->last = got > 0 && msg.msg_flags & MSG_EOR &&
-                 event_follower(fd, &msg) == FOLLOWER_NONE;
+    told->next = got > 0 && msg.msg_flags & MSG_EOR ? event_follower(fd, &msg) : FOLLOWER_UNKNOWN;
     return got;
 }
 
@@ -231,13 +266,12 @@ static int recv_early(int fd, struct msghdr *msg, ssize_t *result)
  * kernel says with each message whether there is another: asking in vain would cost a call a read.
  */
 static size_t fill(int fd, const struct fd_info *info, uint32_t life, struct iov_cursor *at,
-                   size_t left, size_t least, int flags, struct told *told)
+                   size_t left, size_t least, int flags, int64_t *deadline, struct told *told)
 {
-    int64_t deadline = DEADLINE_UNKNOWN;
     size_t got = 0;
 
     /* Another connection that has the number now keeps its bytes. */
-    while (got < left && !(told->last && got >= least) && fd_is_still(fd, info, life)) {
+    while (got < left && !(told->next == FOLLOWER_NONE && got >= least) && fd_is_still(fd, info, life)) {
         ssize_t n = recv_chunk(fd, at, MSG_DONTWAIT, told);
 
         if (n > 0) {
@@ -249,7 +283,7 @@ static size_t fill(int fd, const struct fd_info *info, uint32_t life, struct iov
             if (is_reset(errno))
                 error_owe(fd, errno); /* the probe consumed it */
             break;
-        } else if (got >= least || !wait_more(fd, POLLIN, flags, &deadline)) {
+        } else if (got >= least || !wait_more(fd, POLLIN, flags, deadline)) {
             break;
         }
     }
@@ -264,16 +298,25 @@ static size_t enough(const struct fd_info *info, size_t total, int flags)
     return flags & MSG_WAITALL || low > total ? total : low;
 }
 
+/* SO_RCVTIMEO is for the whole of a read that may wait more than once. */
+static int64_t read_deadline(int fd, size_t least)
+{
+    return least > 1 ? deadline_from(fd, SO_RCVTIMEO, now_ms()) : DEADLINE_UNKNOWN;
+}
+
 /* recv(MSG_TRUNC) throws bytes away in TCP. The caller's buffer is not touched. */
-static ssize_t discard(int fd, const struct fd_info *info, size_t total, int flags)
+static ssize_t discard(int fd, const struct fd_info *info, size_t total, size_t least, int flags,
+                       int64_t *deadline)
 {
     char sink[1024];
     uint32_t life = info->life;
-    size_t least = enough(info, total, flags), done, left, got;
+    size_t done, left, got;
     struct iovec iov = {sink, total < sizeof sink ? total : sizeof sink};
     struct told told;
-    ssize_t first = recv_chunk(fd, &(struct iov_cursor){&iov, 1, 0}, flags & MSG_DONTWAIT, &told);
+    ssize_t first;
 
+    told.next = FOLLOWER_UNKNOWN;
+    first = recv_chunk(fd, &(struct iov_cursor){&iov, 1, 0}, flags & MSG_DONTWAIT, &told);
     if (first <= 0)
         return first;
     done = (size_t)first;
@@ -283,7 +326,7 @@ static ssize_t discard(int fd, const struct fd_info *info, size_t total, int fla
         left = total - done < sizeof sink ? total - done : sizeof sink;
         iov.iov_len = left;
         got = fill(fd, info, life, &(struct iov_cursor){&iov, 1, 0}, left,
-                   wanted < left ? wanted : left, flags, &told);
+                   wanted < left ? wanted : left, flags, deadline, &told);
         done += got;
     } while (got == left && done < total);
     return (ssize_t)done;
@@ -306,8 +349,10 @@ static ssize_t recv_nowhere(int fd, int flags)
     struct iovec iov = {&byte, 1};
     struct iov_cursor at = {&iov, 1, 0};
     struct told told;
-    ssize_t n = recv_chunk(fd, &at, (flags & MSG_DONTWAIT) | MSG_PEEK, &told);
+    ssize_t n;
 
+    told.next = FOLLOWER_UNKNOWN;
+    n = recv_chunk(fd, &at, (flags & MSG_DONTWAIT) | MSG_PEEK, &told);
     if (n < 0)
         return recv_failed(fd);
     if (n == 0)
@@ -346,11 +391,16 @@ static ssize_t stream_recv(int fd, struct msghdr *msg, int flags)
     struct told told;
 
     told.control_len = 0;
+    told.next = FOLLOWER_UNKNOWN;
     info = fd_info(fd);
     life = info->life;
     if (!discards && is_unreadable(fd, &at))
         return recv_nowhere(fd, flags);
-    got = discards ? discard(fd, info, total, flags)
+
+    size_t least = enough(info, total, flags);
+    int64_t deadline = read_deadline(fd, least);
+
+    got = discards ? discard(fd, info, total, least, flags, &deadline)
                    : recv_chunk(fd, &at, flags & ~(MSG_WAITALL | MSG_TRUNC), &told);
     if (got < 0)
         return recv_failed(fd);
@@ -368,11 +418,11 @@ static ssize_t stream_recv(int fd, struct msghdr *msg, int flags)
         return got;
     /* Also a read of nothing: TCP lets it wait for data, and so does this. */
     if (got > 0 && (size_t)got < total && !discards) {
-        size_t left = total - (size_t)got, least = enough(info, total, flags);
+        size_t left = total - (size_t)got;
 
         least = least > (size_t)got ? least - (size_t)got : 0;
         iov_advance(&at, (size_t)got);
-        got += (ssize_t)fill(fd, info, life, &at, left, least, flags, &told);
+        got += (ssize_t)fill(fd, info, life, &at, left, least, flags, &deadline, &told);
     }
     atomic_fetch_add_explicit(&info->received, (uint64_t)got, memory_order_relaxed);
     return got;

@@ -192,7 +192,7 @@ static ssize_t send_chunk(int fd, const struct iov_cursor *at, size_t chunk, int
 static ssize_t send_chunks(int fd, struct iov_cursor *at, size_t chunk, size_t total, int flags)
 {
     const struct fd_info *info = fd_info(fd);
-    int64_t deadline = DEADLINE_UNKNOWN;
+    int64_t deadline = total > chunk ? deadline_from(fd, SO_SNDTIMEO, now_ms()) : DEADLINE_UNKNOWN;
     uint32_t life = info->life;
     size_t sent = 0;
 

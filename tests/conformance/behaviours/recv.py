@@ -341,6 +341,23 @@ def trunc_waitall(t):
     t("rest", libc.recv(server.fileno(), 100))
 
 
+@behaviour("recv.waitall_timeout", "SO_RCVTIMEO is the whole time that MSG_WAITALL waits, also "
+           "where what comes is discarded")
+def waitall_timeout(t):
+    readings = []
+    for flags in (0, socket.MSG_TRUNC):
+        client, server = pair(t)
+        server.setsockopt(SOL, socket.SO_RCVTIMEO, struct.pack("ll", 0, 800_000))
+        readings.append((client, server, Background(libc.recv, server.fileno(), 8000,
+                                                    socket.MSG_WAITALL | flags)))
+    for _ in range(3):
+        time.sleep(0.5)
+        for client, _, _ in readings:
+            client.sendall(bytes(1024))
+    for name, (_, _, reading) in zip(("read", "discard"), readings):
+        t(name, reading.result()[0])
+
+
 @behaviour("recv.oob", "MSG_OOB when nothing urgent was sent")
 def oob(t):
     client, server = pair(t)
@@ -449,6 +466,44 @@ def timestamp(t):
     t("set", libc.setsockopt(server.fileno(), SOL, 29, 1))
     send_each(client, [b"stamped"])
     t("data", libc.recv(server.fileno(), 100))
+
+
+def reset(sock):
+    sock.setsockopt(SOL, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+ENDS = (("close", socket.socket.close), ("reset", reset),
+        ("half-close", lambda sock: sock.shutdown(socket.SHUT_WR)))
+
+
+@behaviour("recv.beneath", "bytes of the buffer behind those that are returned stay as they were")
+def beneath(t):
+    dashes = b"-" * 100
+    for name, end in ENDS:
+        client, server = pair(t)
+        room = ctypes.create_string_buffer(dashes, 100)
+        client.sendall(b"abc")
+        end(client)
+        settle(server)
+        for read in ("data", "end", "again"):
+            t(f"{name}: {read}", libc.raw("recv", server.fileno(), room, 100, 0))
+            t(f"{name}: {read}: buffer", room.raw)
+
+
+@behaviour("recv.beneath_waiting", "a read that an end or a reset wakes leaves its buffer alone")
+def beneath_waiting(t):
+    dashes = b"-" * 100
+    for name, end in ENDS:
+        client, server = pair(t)
+        room = ctypes.create_string_buffer(dashes, 100)
+        parts = (libc.Iovec * 3)(*((ctypes.addressof(room) + at, size)
+                                   for at, size in ((50, 3), (10, 0), (20, 30))))
+        reading = Background(libc.raw, "readv", server.fileno(), parts, 3)
+        t(f"{name}: waits", reading.running(0.05))
+        end(client)
+        t(f"{name}: ret", reading.result())
+        t(f"{name}: buffer", room.raw)
 
 
 @behaviour("recv.syscall", "reads through the libc function syscall() coalesce too")

@@ -164,6 +164,21 @@ def timeout(t):
     t("data", take(server, sent) == data[:sent])
 
 
+@behaviour("send.timeout_whole", "SO_SNDTIMEO is the whole time that a send waits, also when room "
+           "comes in between")
+def timeout_whole(t):
+    client, server = pair(t)
+    fill(client)
+    client.setsockopt(SOL, socket.SO_SNDTIMEO, struct.pack("ll", 1, 0))
+    start, data = time.monotonic(), bytes(12 * MB)
+    sending = Background(libc.send, client.fileno(), data)
+    time.sleep(0.7)
+    take(server, MB)
+    sent = sending.result()
+    t("in time", 0.9 < time.monotonic() - start < 1.5)
+    t("a part", isinstance(sent, int) and share(sent, len(data)))
+
+
 def interrupted(t, restart):
     client, server = tight(t)
     data = pattern(12 * MB)
