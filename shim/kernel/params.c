@@ -49,15 +49,15 @@ int params_sndbuf(int fd, uint32_t wanted, const struct options *o)
     return wanted < (uint32_t)most ? (int)wanted : most;
 }
 
+static atomic_bool force_refused;
+
 bool params_force(int fd, int name, int size)
 {
-    static atomic_bool refused;
-
-    if (atomic_load_explicit(&refused, memory_order_relaxed))
+    if (atomic_load_explicit(&force_refused, memory_order_relaxed))
         return false;
     if (set_int_option(fd, SOL_SOCKET, name, size) == 0)
         return true;
-    atomic_store_explicit(&refused, errno == EPERM, memory_order_relaxed);
+    atomic_store_explicit(&force_refused, errno == EPERM, memory_order_relaxed);
     return false;
 }
 
@@ -168,14 +168,26 @@ static void use_stream_zero(int fd, const struct options *o, unsigned granted)
     set(fd, SCTP_DEFAULT_SNDINFO, "STREAM", &send, sizeof send);
 }
 
-/* A message near the peer's window stalls it; a third leaves room for what is in flight. */
-static uint32_t best_chunk(uint32_t most, uint32_t window)
+/* As the kernel counts. */
+static uint32_t send_buffer(int fd, const struct options *o)
 {
-    uint32_t third = window / 3;
+    if (fd_info(fd)->sndbuf || atomic_load_explicit(&force_refused, memory_order_relaxed))
+        return (uint32_t)int_option(fd, SOL_SOCKET, SO_SNDBUF, 0);
+    return 2 * o->sndbuf;
+}
 
-    if (third >= most)
+/*
+ * A message near the peer's window stalls it. And when a window that was closed opens, the message
+ * that the receiver has thrown away must not wait for its timer: three behind it have it repeated.
+ * They must fit the window that has opened, and the send buffer (docs/performance.md).
+ */
+static uint32_t best_chunk(uint32_t most, uint32_t window, uint32_t buffer)
+{
+    uint32_t part = window / 6 < buffer / 8 ? window / 6 : buffer / 8;
+
+    if (part >= most)
         return most;
-    return third > SMALLEST_CHUNK ? third : SMALLEST_CHUNK;
+    return part > SMALLEST_CHUNK ? part : SMALLEST_CHUNK;
 }
 
 void params_limit_mtu(int fd, const struct sctp_paddrinfo *info)
@@ -221,7 +233,8 @@ void params_tune(int fd, const struct sctp_status *status)
     const struct options *o = options_of(fd);
     struct param_sink to = socket_of(fd);
 
-    fd_info(fd)->chunk = o->messages ? UINT32_MAX : best_chunk(o->chunk, status->sstat_rwnd);
+    fd_info(fd)->chunk =
+        o->messages ? UINT32_MAX : best_chunk(o->chunk, status->sstat_rwnd, send_buffer(fd, o));
     fd_info(fd)->ostreams = status->sstat_outstrms;
     if (o->stream >= status->sstat_outstrms)
         use_stream_zero(fd, o, status->sstat_outstrms);

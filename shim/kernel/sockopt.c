@@ -11,16 +11,23 @@
 #include "internal.h"
 #include "kernel.h"
 
-/* As the kernel counts, twice what a program asks for. Below it a chunk no longer fits. */
-enum { SMALLEST_BUFFER = 131072 };
+/*
+ * As the kernel counts, twice what a program asks for, and what everybody may have by Linux's
+ * default limits. With less a window that was closed does not open again by itself: the sender has
+ * one message on its way, which the receiver throws away, and not the three behind it that would
+ * have that one repeated before its timer runs out (docs/performance.md).
+ */
+enum { SMALLEST_BUFFER = 425984 };
 
 /* The program sees what TCP would have made of its wish; SCTP gets enough to work with. */
 static void apply_buffer(int fd, int name, int seen)
 {
-    if (seen < SMALLEST_BUFFER)
-        set_int_option(fd, SOL_SOCKET, name, SMALLEST_BUFFER / 2);
-    else if (name == SO_SNDBUF)
-        set_int_option(fd, SOL_SOCKET, name, params_sndbuf(fd, (uint32_t)seen / 2, options_of(fd)));
+    int wanted = (seen > SMALLEST_BUFFER ? seen : SMALLEST_BUFFER) / 2;
+
+    if (name == SO_SNDBUF)
+        wanted = params_sndbuf(fd, (uint32_t)wanted, options_of(fd));
+    if (wanted != seen / 2)
+        set_int_option(fd, SOL_SOCKET, name, wanted);
 }
 
 static int set_buffer(int fd, int name, const void *value, socklen_t len,

@@ -506,6 +506,44 @@ def beneath_waiting(t):
         t(f"{name}: buffer", room.raw)
 
 
+def write_behind(t, count, size=0):
+    """A pair, with buffers of SIZE, whose client writes COUNT bytes that nobody reads yet."""
+    def prepare(sock):
+        if size:
+            sock.setsockopt(SOL, socket.SO_SNDBUF, size)
+            sock.setsockopt(SOL, socket.SO_RCVBUF, size)
+    client, server = pair(t, prepare=prepare, prepare_listener=prepare)
+    return client, server, Background(client.sendall, bytes(count))
+
+
+def longest_wait(server, count):
+    """Seconds, of the waits between two reads."""
+    got, worst, last = 0, 0.0, time.monotonic()
+    while got < count:
+        got += len(server.recv(65536))
+        now = time.monotonic()
+        worst, last = max(worst, now - last), now
+    return worst
+
+
+@behaviour("recv.paused", "a reader that let the writer wait finds no gap afterwards, whatever the "
+           "buffers")
+def paused(t):
+    sizes = (0, 4096, 65536, 212992)
+    ends = [write_behind(t, 4 * MB, size) for size in sizes]
+    time.sleep(1.7)
+    for size, (_, server, writing) in zip(sizes, ends):
+        t(f"buffers of {size}", longest_wait(server, 4 * MB) < 0.5)
+        t(f"buffers of {size}: written", writing.result())
+
+
+@behaviour("recv.paused_tail", "the last bytes, which had no room while the reader paused, come at once")
+def paused_tail(t):
+    _client, server, _writing = write_behind(t, 1_640_000)
+    time.sleep(1.7)
+    t("at once", longest_wait(server, 1_640_000) < 0.5)
+
+
 @behaviour("recv.syscall", "reads through the libc function syscall() coalesce too")
 def by_syscall(t):
     client, server = pair(t)
