@@ -71,7 +71,7 @@ def room_again(story, index, end, tcp, shim):
     if end is None or story.steps[index].verb != "epwait":
         return False
     more, there = bits(shim) - bits(tcp), {"OUT"}
-    if story.unread(end, index) > 0:
+    if story.unread(end, index) > 0 or story.ended(peer_of(end), index):
         there.add("IN")
     if story.shut_at(end, "RD", index) is not None:
         there |= {"IN", "RDHUP"}
@@ -193,6 +193,12 @@ def ended_on_the_way(story, index, end, tcp, shim):
             and story.unread(peer_of(end), index) >= UNKNOWN)
 
 
+def room_on_the_way(story, index, end, tcp, shim):
+    """What has filled the end's buffer has gone on to the broker, though its peer reads nothing."""
+    return (room_again(story, index, end, tcp, shim)
+            and story.unread(peer_of(end), index) >= UNKNOWN)
+
+
 def name_forgotten(story, index, end, tcp, shim):
     """Of a connection that is over, asked for by a process that had no part in it."""
     return (story.steps[index].verb == "getsockname" and " port " in tcp and "any port " in shim
@@ -226,6 +232,7 @@ USERSPACE_RULES = (
     Rule("ends.shut_before", shut_before, diverges=True),
     Rule("signals.first_send", heard_later),
     Rule("ends.shut_with_more_to_send", ended_on_the_way),
+    Rule("ends.shut_with_more_to_send", room_on_the_way),
     Rule("ends.name_asked_late", name_forgotten),
 )
 

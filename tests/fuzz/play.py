@@ -143,7 +143,7 @@ def confirmed(lines, corrupt=None, repeats=REPEATS, pace=PATIENCE, plane=KERNEL)
 
 
 def failures(scripts, corrupt=None, used=None, known=(), plane=KERNEL):
-    """(number, Failure or None) of each script that differed at first; None: only by timing.
+    """(number, Failure, whether it is one) of each script that differed; if not, only by timing.
 
     Failures whose signature is in KNOWN are believed without a second look.
     """
@@ -153,12 +153,12 @@ def failures(scripts, corrupt=None, used=None, known=(), plane=KERNEL):
         index = compare(lines, tcp[number], shim[number], used, plane.rules)
         if index is None:
             continue
-        found = Failure(lines, index, tcp[number], shim[number])
+        first = found = Failure(lines, index, tcp[number], shim[number])
         if found.signature() not in known:
             found = confirmed(lines, corrupt, plane=plane)
             if found is not None:
                 found = confirmed(lines, corrupt, pace=LAST_LOOK, plane=plane)
-        yield number, found
+        yield number, found or first, found is not None
 
 
 def blocked(lines, observations):

@@ -56,13 +56,12 @@ class Tally:
     """What a run has found."""
 
     def __init__(self):
-        self.kinds, self.late, self.used = {}, [], {}
+        self.kinds, self.late, self.used = {}, {}, {}
 
-    def add(self, seed, failure):
-        if failure is None:
-            self.late.append(seed)
-        else:
-            self.kinds.setdefault(failure.signature(), []).append((seed, failure))
+    def add(self, seed, failure, confirmed):
+        """A difference; one that was not seen again was only late."""
+        kinds = self.kinds if confirmed else self.late
+        kinds.setdefault(failure.signature(), []).append((seed, failure))
 
 
 def run_batches(options, without, tally, plane):
@@ -73,9 +72,9 @@ def run_batches(options, without, tally, plane):
         seeds = range(first, min(first + BATCH, options.first + options.n))
         scripts = [generate(seed, without) for seed in seeds]
         often = [kind for kind, found in tally.kinds.items() if len(found) >= 3]
-        for number, failure in failures(scripts, options.corrupt, tally.used, often, plane):
-            tally.add(seeds[number], failure)
-            if failure is not None:
+        for number, failure, again in failures(scripts, options.corrupt, tally.used, often, plane):
+            tally.add(seeds[number], failure, again)
+            if again:
                 print(f"  seed {seeds[number]}: {' | '.join(failure.signature())}",
                       file=sys.stderr, flush=True)
         if sys.stderr.isatty() or seeds[-1] % 1000 == 999:
@@ -83,16 +82,23 @@ def run_batches(options, without, tally, plane):
                   file=sys.stderr)
 
 
+def often_first(kinds):
+    return sorted(kinds.items(), key=lambda item: -len(item[1]))
+
+
+def show_kinds(kinds, note=""):
+    for (verb, tcp, shim), found in kinds:
+        print(f"{len(found)} times {verb}: TCP {tcp}, shim {shim}{note}: seeds "
+              f"{', '.join(str(seed) for seed, _ in found[:8])}")
+
+
 def report(options, tally, span, plane):
     count = sum(map(len, tally.kinds.values()))
-    kinds = sorted(tally.kinds.items(), key=lambda item: -len(item[1]))
+    kinds = often_first(tally.kinds)
     for rule, times in sorted(tally.used.items(), key=lambda item: -item[1]):
         print(f"accepted {times} times: {rule.name}")
-    if tally.late:
-        print(f"differed once, not again: seeds {', '.join(map(str, tally.late[:40]))}")
-    for (verb, tcp, shim), found in kinds:
-        print(f"{len(found)} times {verb}: TCP {tcp}, shim {shim}: seeds "
-              f"{', '.join(str(seed) for seed, _ in found[:8])}")
+    show_kinds(often_first(tally.late), note=", once and not again")
+    show_kinds(kinds)
     print(f"seeds {options.first} to {options.first + options.n - 1}: {options.n} sequences in "
           f"{span:.0f} s, {count} with a difference that nothing explains", flush=True)
     for _, found in kinds[:options.show]:
