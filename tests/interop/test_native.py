@@ -156,10 +156,10 @@ def test_sctp_test_connects(side, case, least):
 # ---- iperf3, made to speak SCTP by lksctp-tools instead of by us ----
 
 def assert_transferred(result):
-    """iperf3 stops to count while the last of it is on its way."""
+    """iperf3 stops to count while the last of it, a full SNDBUF and a bit, is on its way."""
     end = result["end"]
     assert end["sum_sent"]["bytes"] >= 4 << 20
-    assert end["sum_received"]["bytes"] > 0.7 * (4 << 20)
+    assert end["sum_received"]["bytes"] > 2 << 20
 
 
 @pytest.mark.parametrize("shimmed", ["client", "server"])
