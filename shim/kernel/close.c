@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The end of a connection: shutdown(), half-close between two shims (docs/wire.md), resets. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
@@ -360,6 +361,26 @@ int kernel_shutdown(int fd, int how)
     return shutdown_both(fd);
 }
 
+static void reset_on_close(int fd)
+{
+    static const struct linger reset = {1, 0};
+
+    libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
+/*
+ * Where both directions have ended, and the peer has taken all, TCP resets nothing, whatever is
+ * unread. The peer's end may lie behind that, where only reading finds it.
+ */
+static void drop_unread(int fd)
+{
+    if (!(state_get(fd) & STATE_FIN_SENT) || !is_acknowledged(fd))
+        return;
+    if (kernel_recv(fd, NULL, SSIZE_MAX, MSG_TRUNC | MSG_DONTWAIT) > 0 &&
+        !(ends_recall(fd) & FDF_ENDED))
+        reset_on_close(fd);
+}
+
 /*
  * Closing with unread data resets the peer, in SCTP as in TCP, and the peer's FIN message is data
  * to the kernel: it must not be what destroys an answer that is still on its way. One that comes
@@ -371,18 +392,18 @@ static void closing_open(int fd)
     tell_closing(fd);
     if (fd_info(fd)->flags & FDF_ENDED)
         return; /* it has come */
-    if (fd_is_unshared(fd) && !fd_info(fd)->readers)
+    if (fd_is_unshared(fd) && !fd_info(fd)->readers) {
         libc.shutdown(fd, SHUT_RD);
+        drop_unread(fd);
+    }
     head_settle(fd);
 }
 
 /* Who was waiting to be accepted is told that nobody will: TCP resets, SCTP would say good-bye. */
 static void closing_listener(int fd)
 {
-    static const struct linger reset = {1, 0};
-
     if (fd_is_unshared(fd))
-        libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        reset_on_close(fd);
     dual_closing(fd);
 }
 

@@ -396,6 +396,8 @@ bool messages_end_as_one(int fd);
 bool messages_hold_fin(int fd);
 /* It waits until everything is acknowledged; false where nobody would hear of that. */
 bool fin_hold(int fd);
+/* Has the peer taken all that was sent? */
+bool is_acknowledged(int fd);
 
 /* cork.c */
 /* Before a write of len bytes on a connection where writes are, or were, to wait for more. */

@@ -101,7 +101,7 @@ ssize_t message_send(int fd, const struct iovec *iov, size_t count, int flags)
     return n;
 }
 
-static bool is_acknowledged(int fd)
+bool is_acknowledged(int fd)
 {
     uint32_t memory[SK_MEMINFO_VARS] = {0};
     socklen_t len = sizeof memory;

@@ -27,18 +27,30 @@ static short look_again(const struct pollfd *at)
     return libc.poll(&poll, 1, 0) < 0 ? at->revents : poll.revents;
 }
 
+/* An error that the kernel does not know of any more. */
+static short error_bit(int fd)
+{
+    if (fd_is_unshared(fd) && !(fd_info(fd)->flags & (FDF_PEER_GONE | FDF_RESET)))
+        return 0;
+    return state_get(fd) & STATE_DUE ? POLLERR : 0;
+}
+
 /*
  * A connect came to its end: what the kernel calls readable is the peer's announcement. Who asks for
- * the peer's end alone is not shown that.
+ * the peer's end alone is not shown that. It may have been used, and be over, in another process.
  */
 static short connecting(const struct pollfd *at)
 {
+    short now;
+
     if (at->revents & POLLERR && !fallback_is_open(at->fd))
         return ALL_BITS | POLLERR;
     if (!(at->revents & (POLLIN | POLLRDNORM | POLLERR)) && !(at->events & POLLRDHUP))
         return at->revents;
-    return link_look(at->fd) == LINK_FAILED && fd_is_ours(at->fd) ? ALL_BITS | POLLERR
-                                                                  : look_again(at);
+    if (link_look(at->fd) == LINK_FAILED && fd_is_ours(at->fd))
+        return ALL_BITS | POLLERR;
+    now = look_again(at);
+    return now & POLLHUP ? now | error_bit(at->fd) : now;
 }
 
 /* Is the end of the peer's direction asked for, or would it be the connection's? */
@@ -54,14 +66,6 @@ static bool may_hide_end(const struct pollfd *at)
 {
     return (at->revents & (POLLIN | POLLRDNORM) || !(at->events & (POLLIN | POLLRDNORM))) &&
            asks_for_end(at);
-}
-
-/* An error that the kernel does not know of any more. */
-static short error_bit(int fd)
-{
-    if (fd_is_unshared(fd) && !(fd_info(fd)->flags & (FDF_PEER_GONE | FDF_RESET)))
-        return 0;
-    return state_get(fd) & STATE_DUE ? POLLERR : 0;
 }
 
 /* With a direction that was never open the peer's end leaves none. */

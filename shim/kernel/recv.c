@@ -304,6 +304,18 @@ static int64_t read_deadline(int fd, size_t least)
     return least > 1 ? deadline_from(fd, SO_RCVTIMEO, now_ms()) : DEADLINE_UNKNOWN;
 }
 
+/* One place for count bytes at most, over and over: as many as it is, returned. */
+static size_t sink_of(struct iovec *iov, char *sink, size_t size, size_t count)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < IOV_WINDOW; i++) {
+        iov[i] = (struct iovec){sink, count - bytes < size ? count - bytes : size};
+        bytes += iov[i].iov_len;
+    }
+    return bytes;
+}
+
 /* recv(MSG_TRUNC) throws bytes away in TCP. The caller's buffer is not touched. */
 static ssize_t discard(int fd, const struct fd_info *info, size_t total, size_t least, int flags,
                        int64_t *deadline)
@@ -311,21 +323,21 @@ static ssize_t discard(int fd, const struct fd_info *info, size_t total, size_t 
     char sink[1024];
     uint32_t life = info->life;
     size_t done, left, got;
-    struct iovec iov = {sink, total < sizeof sink ? total : sizeof sink};
+    struct iovec iov[IOV_WINDOW];
     struct told told;
     ssize_t first;
 
     told.next = FOLLOWER_UNKNOWN;
-    first = recv_chunk(fd, &(struct iov_cursor){&iov, 1, 0}, flags & MSG_DONTWAIT, &told);
+    sink_of(iov, sink, sizeof sink, total);
+    first = recv_chunk(fd, &(struct iov_cursor){iov, IOV_WINDOW, 0}, flags & MSG_DONTWAIT, &told);
     if (first <= 0)
         return first;
     done = (size_t)first;
     do {
         size_t wanted = least > done ? least - done : 0;
 
-        left = total - done < sizeof sink ? total - done : sizeof sink;
-        iov.iov_len = left;
-        got = fill(fd, info, life, &(struct iov_cursor){&iov, 1, 0}, left,
+        left = sink_of(iov, sink, sizeof sink, total - done);
+        got = fill(fd, info, life, &(struct iov_cursor){iov, IOV_WINDOW, 0}, left,
                    wanted < left ? wanted : left, flags, deadline, &told);
         done += got;
     } while (got == left && done < total);

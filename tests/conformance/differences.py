@@ -27,7 +27,11 @@ CLOSED_WINDOW = ("what comes to a closed window is thrown away, and sent again w
                  "it have arrived, or its timer runs out: the last bytes that a reader left waiting, or "
                  "the end, may come that much later, at most RTO_MAX")
 AFTER_SHUTDOWN = ("what comes after shutdown of reading is dropped: Linux's TCP lets it be read or, "
-                  "after a shutdown of both directions, resets the connection")
+                  "after a shutdown of both directions, resets the connection; and a reset that comes "
+                  "when both ends have ended is told to nobody, though not all may have arrived")
+UNACCEPTED = ("who waits to be accepted has no socket yet: it takes the listener's options as they are "
+              "at accept(), and sees the end of the stream, not a reset, when a listener goes that more "
+              "than one process held, or whose process did not close it")
 INSIDE_LIBC = ("POSIX aio and streams of wide characters work inside libc, on SCTP as it is: one write "
                "is one message, which the send buffer must hold, and the notice of the end is data")
 OF_ONE_PROCESS = ("what SCTP has no place for is of the process that did it, and of its children: to "
@@ -41,16 +45,15 @@ DIFFERENCES = {
         "own; poll and select show all",
         {"reset": [13], "refused": [8213], "edge again": [17], "room again": [4],
          "shut": []}),
-    "ends.unaccepted_shared": Difference(
-        "who waits to be accepted when a listener goes that more than one process held, or whose "
-        "process did not close it, sees the end of the stream, not a reset",
-        {"recv": [0, ""]}),
+    "ends.unaccepted_shared": Difference(UNACCEPTED, {"recv": [0, ""]}),
+    "accept.late_options": Difference(UNACCEPTED, {"oobinline": 1, "keepidle": 60}),
     "ends.options_passed": Difference(OF_ONE_PROCESS, {"there": [7200, 75, 9, 6, 60, 0]}),
     "ends.taken_back": Difference(
         OF_ONE_PROCESS,
         {"taken back": [["EAGAIN", ""], "OUT"], "what is left": [0, ""]}),
     "listen.restart_after_close": Difference(
         "SCTP has no TIME_WAIT: a server restarts at once where TCP would refuse", {"plain": 0}),
+    "ends.reset_over": Difference(AFTER_SHUTDOWN, {"poll": "IN|OUT|HUP|RDHUP", "error": 0}),
     "teardown.shutdown_read_later": Difference(AFTER_SHUTDOWN, {"recv": [0, ""]}),
     "teardown.shutdown_both_later": Difference(AFTER_SHUTDOWN, {"server": [0, [0, ""]]}),
     "recv.paused_tail": Difference(CLOSED_WINDOW, {"at once": False}),

@@ -143,6 +143,21 @@ def dropped_unaccepted(story, index, end, tcp, shim):
             and story.unaccepted(end, index))
 
 
+def option_set_late(story, index, end, tcp, shim):
+    """The listener was told while the connection waited to be accepted."""
+    step = story.steps[index]
+    return (step.verb == "getopt" and tcp.isdigit() and shim.isdigit() and any(
+        other.verb == "setopt" and other.words[2].startswith("l")
+        and other.words[3] == step.words[3] for other in story.waited(end, index)))
+
+
+def reset_when_over(story, index, end, tcp, shim):
+    """The peer has ended and closed; what the end had sent before its own end, it had no room for."""
+    return (end is not None and sane(story, index, tcp, shim) and story.closed(peer_of(end), index)
+            and all(story.shut_at(one, "WR", index) is not None for one in (end, peer_of(end)))
+            and story.unread(peer_of(end), index) >= UNKNOWN)
+
+
 def end_behind_window(story, index, end, tcp, shim):
     """An end waits, as a message does, behind what has filled the window."""
     if end is None:
@@ -224,6 +239,8 @@ RULES = (
     Rule("teardown.shutdown_both_later", closed_with_data, diverges=True),
     Rule("ends.reset_unaccepted", reset_behind_data, diverges=True),
     Rule("ends.unaccepted_shared", dropped_unaccepted, diverges=True),
+    Rule("accept.late_options", option_set_late),
+    Rule("ends.reset_over", reset_when_over, diverges=True),
     Rule("teardown.shutdown_read_later", dropped_after_shutdown, diverges=True),
 )
 

@@ -134,6 +134,15 @@ class Story:
         return shared and not accepted and any(
             step.drops_listener or step.verb in ("exit", "kill") for step in steps)
 
+    def waited(self, end, index):
+        """The steps while the end's connection waited to be accepted."""
+        begin = next((at for at, (step, _) in enumerate(self.before(index))
+                      if step.verb == "connect" and step.end == peer_of(end)), None)
+        done = next((at for at, (step, shown) in enumerate(self.before(index))
+                     if getattr(step, "joined", step).verb == "accept" and step.end == end
+                     and shown.startswith("length")), None)
+        return [] if None in (begin, done) else self.steps[begin:done]
+
     def gone_before_accept(self, end, index):
         """Whether the end was accepted when its peer had been closed."""
         return end[0] == "s" and any(

@@ -77,7 +77,18 @@ TAKEN_BACK = ("A pass c0 B c0", "B connect c0 l0", "A recv c0 read 9")
 WATCHED_BACK = ("A epadd c0 IN+ET", "A connect c0 l0", "A epwait 0")
 BEHIND = ("A send c0 sendto 8000000 DONTWAIT", "A shutdown c0 WR", "B poll s0 IN+RDHUP 0",
           "B shutdown s0 WR", "B recv s0 recv 9 DONTWAIT")
+LATE = ("B listen l0 8", "A connect c0 l0", "B setopt l0 TCP_KEEPIDLE 60", "B accept l0 s0",
+        "B getopt s0 TCP_KEEPIDLE")
+OVERFULL = ("B shutdown s0 WR", "A send c0 send 8000000 DONTWAIT", "A shutdown c0 WR", "B close s0",
+            "A poll c0 IN 0")
 COMPARED = (
+    (LATE, "ok ok ok length_16 7200", "ok ok ok length_16 60", None),
+    (LATE, "ok ok ok length_16 7200", "ok ok ok length_16 EINVAL", 4),
+    (LATE[:1] + LATE[2:3] + LATE[1:2] + LATE[3:], "ok ok ok length_16 60", "ok ok ok length_16 7200",
+     4),
+    (OVERFULL, "ok part ok ok IN+ERR+HUP", "ok part ok ok IN+HUP", None),
+    (OVERFULL, "ok all ok ok IN+ERR+HUP", "ok all ok ok IN+HUP", 4),
+    (OVERFULL[1:], "part ok ok IN+ERR+HUP", "part ok ok IN+HUP", 3),
     (PEEK, "9 9 OUT", "4 4 OUT", None),
     (PEEK, "9 9 OUT", "0 4 OUT", 0),
     (PEEK, "9 9 OUT", "4 0 OUT", 1),

@@ -10,7 +10,8 @@ import time
 
 import libc
 from harness import (LOCAL, Background, Signals, alarms, behaviour, bits, fresh, in_child, listener,
-                     nodelay, pair, plain, pollfor, pollnow, port_of, quiet, take, tcp, waited)
+                     nodelay, pair, plain, pollfor, pollnow, port_of, quiet, settle, take, tcp,
+                     waited)
 
 SOL, TCP = socket.SOL_SOCKET, socket.IPPROTO_TCP
 
@@ -339,3 +340,22 @@ def many(t):
         served += take(server, 100) == b"%d" % number
         server.close()
     t("served", served)
+
+
+@behaviour("accept.late_options", "an option that is set on the listener when the connection is there, "
+           "but not accepted")
+def late_options(t):
+    lsock = listener()
+    client = tcp()
+    client.connect(lsock.getsockname())
+    settle(client)
+    lsock.setsockopt(SOL, socket.SO_OOBINLINE, 1)
+    lsock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    server, _ = lsock.accept()
+    t("oobinline", server.getsockopt(SOL, socket.SO_OOBINLINE))
+    t("keepidle", server.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+    late = tcp()
+    late.connect(lsock.getsockname())
+    other, _ = lsock.accept()
+    t("of a later one", [other.getsockopt(SOL, socket.SO_OOBINLINE),
+                         other.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)])

@@ -613,3 +613,51 @@ def options_passed(t):
     pass_descriptor(ours, client.fileno())
     t("there", child.result())
     t("here", [client.getsockopt(TCP, number) for number in sorted(values)])
+
+
+@behaviour("ends.closed_unread_over", "closed with unread data when both directions have ended: no "
+           "reset, and the peer reads what was sent before; with less than that, a reset")
+def closed_unread_over(t):
+    for name, answers in (("both ended", True), ("one", False)):
+        client, server = pair(t)
+        client.sendall(b"question")
+        shut(client, WR)
+        server.sendall(b"answer")
+        if answers:
+            shut(server, WR)
+        pollfor(client, 1)
+        time.sleep(0.05)
+        client.close()
+        time.sleep(0.05)
+        t(f"{name}: poll", pollnow(server))
+        t(f"{name}: error", so_error(server) != 0)
+        t(f"{name}: recvmmsg", libc.recvmmsg(server.fileno(), [20, 20], socket.MSG_DONTWAIT))
+        t(f"{name}: end", libc.recv(server.fileno(), 10, socket.MSG_DONTWAIT))
+
+
+@behaviour("ends.broken_while_connecting", "what another process's write met, while this one's "
+           "connect() has not told of the connection yet")
+def broken_while_connecting(t):
+    lsock = listener()
+    client = tcp(blocking=False)
+    t("connect", libc.connect(client.fileno(), lsock.getsockname()))
+    server, _ = lsock.accept()
+    server.close()
+    time.sleep(0.05)
+    t("there", elsewhere(lambda: [libc.send(client.fileno(), b"x"), time.sleep(0.05)][0]))
+    t("poll", pollnow(client))
+    t("error", so_error(client))
+
+
+@behaviour("ends.reset_over", "both directions have ended, but not all has arrived, when the peer "
+           "closes: who sent it is told")
+def reset_over(t):
+    client, server = tight(t)
+    shut(server, WR)
+    t("end", libc.recv(client.fileno(), 10))
+    t("send", isinstance(libc.send(client.fileno(), bytes(8 << 20), socket.MSG_DONTWAIT), int))
+    shut(client, WR)
+    server.close()
+    time.sleep(0.05)
+    t("poll", pollnow(client))
+    t("error", so_error(client))
