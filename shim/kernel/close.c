@@ -376,6 +376,7 @@ static void drop_unread(int fd)
 {
     if (!(state_get(fd) & STATE_FIN_SENT) || !is_acknowledged(fd))
         return;
+    ends_note(fd, FDF_READ_SHUT); /* what the kernel shows of the peer's end is ours from now on */
     if (kernel_recv(fd, NULL, SSIZE_MAX, MSG_TRUNC | MSG_DONTWAIT) > 0 &&
         !(ends_recall(fd) & FDF_ENDED))
         reset_on_close(fd);

@@ -22,6 +22,7 @@ struct beneath {
 static void keep_beneath(int fd, const struct iovec *iov, size_t count, struct beneath *kept)
 {
     char *to = (char *)&kept->bytes;
+    int saved = errno;
 
     kept->len = 0;
     for (size_t i = 0; i < count && kept->len < sizeof kept->bytes; i++) {
@@ -33,6 +34,7 @@ static void keep_beneath(int fd, const struct iovec *iov, size_t count, struct b
         memcpy(to + kept->len, iov[i].iov_base, len);
         kept->len += len;
     }
+    errno = saved;
 }
 
 /* Gives what was there back, and has what was put there instead; returns how much. */
