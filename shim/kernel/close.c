@@ -361,7 +361,7 @@ int kernel_shutdown(int fd, int how)
     return shutdown_both(fd);
 }
 
-static void reset_on_close(int fd)
+void reset_on_close(int fd)
 {
     static const struct linger reset = {1, 0};
 

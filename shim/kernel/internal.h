@@ -345,6 +345,8 @@ int wait_for(int fd, short events, int64_t deadline);
 bool wait_more(int fd, short events, int flags, int64_t *deadline);
 
 /* close.c */
+/* The last close of the socket resets the peer. */
+void reset_on_close(int fd);
 /*
  * A reset was met: from now on the kernel shows end of file and EPIPE, as TCP's does. The errno to
  * tell: this one; EPIPE after the peer's end, of which a reader is not told; 0 after both.

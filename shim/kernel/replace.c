@@ -268,7 +268,6 @@ static int connect_meanwhile(int fresh, const union address *to)
 
 static int become(int fd, int protocol, const union address *to)
 {
-    static const struct linger abort_on_close = {1, 0};
     union address name, left;
     socklen_t bound = bound_name(fd, &name);
     struct holders holders;
@@ -290,7 +289,7 @@ static int become(int fd, int protocol, const union address *to)
     tell_closing(fd);
     holders_withdraw(&holders);
     /* What TCP's disconnect says to the other end: a reset. */
-    libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_on_close, sizeof abort_on_close);
+    reset_on_close(fd);
     if (take_numbers(fresh, fd, &holders) < 0) {
         discard(fresh);
         holders_register(&holders);

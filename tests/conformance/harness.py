@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import threading
 import time
 import zlib
@@ -175,6 +176,12 @@ def tight(t, size=65536):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
     return pair(t, prepare=prepare, prepare_listener=prepare)
+
+
+def reset_by(sock):
+    """Close SOCK so that its peer is reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
 
 
 def nodelay(*socks):

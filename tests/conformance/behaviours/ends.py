@@ -4,7 +4,6 @@
 import os
 import select
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ import time
 import libc
 from harness import (HOP, Background, Signals, address, behaviour, closed_port, fill, in_child,
                      listener, pair, pass_descriptor, pollfor, pollnow, receive_descriptor,
-                     send_each, so_error, take, tcp, tight)
+                     reset_by, send_each, so_error, take, tcp, tight)
 
 SOL, TCP = socket.SOL_SOCKET, socket.IPPROTO_TCP
 RD, WR, RDWR = socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR
@@ -30,11 +29,6 @@ def elsewhere(function, *args):
 
 def shut(sock, how):
     return libc.raw("shutdown", sock.fileno(), how)
-
-
-def reset_by(sock):
-    sock.setsockopt(SOL, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
 
 
 @behaviour("ends.shut_elsewhere", "a process shuts down both directions: another that holds the "

@@ -10,7 +10,8 @@ import time
 
 import libc
 from harness import (FIONREAD, Background, Signals, alarms, behaviour, fresh, listener, nodelay,
-                     pair, pattern, pollfor, pollnow, quiet, send_each, settle, take, tcp, waited)
+                     pair, pattern, pollfor, pollnow, quiet, reset_by, send_each, settle, take, tcp, tight,
+                     waited)
 
 SOL = socket.SOL_SOCKET
 MB = 1 << 20
@@ -468,12 +469,7 @@ def timestamp(t):
     t("data", libc.recv(server.fileno(), 100))
 
 
-def reset(sock):
-    sock.setsockopt(SOL, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
-
-
-ENDS = (("close", socket.socket.close), ("reset", reset),
+ENDS = (("close", socket.socket.close), ("reset", reset_by),
         ("half-close", lambda sock: sock.shutdown(socket.SHUT_WR)))
 
 
@@ -508,11 +504,7 @@ def beneath_waiting(t):
 
 def write_behind(t, count, size=0):
     """A pair, with buffers of SIZE, whose client writes COUNT bytes that nobody reads yet."""
-    def prepare(sock):
-        if size:
-            sock.setsockopt(SOL, socket.SO_SNDBUF, size)
-            sock.setsockopt(SOL, socket.SO_RCVBUF, size)
-    client, server = pair(t, prepare=prepare, prepare_listener=prepare)
+    client, server = tight(t, size) if size else pair(t)
     return client, server, Background(client.sendall, bytes(count))
 
 

@@ -11,17 +11,11 @@ import time
 
 import libc
 from harness import (Background, Signals, behaviour, fill, in_child, listener, pair, pattern,
-                     pollfor, pollnow, quiet, send_each, share, so_error, take, tcp, tight, unprivileged,
-                     waited)
+                     pollfor, pollnow, quiet, reset_by, send_each, share, so_error, take, tcp, tight,
+                     unprivileged, waited)
 
 SOL = socket.SOL_SOCKET
 RD, WR, RDWR = socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR
-
-
-def reset_by(sock):
-    """Close SOCK so that its peer is reset."""
-    sock.setsockopt(SOL, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
 
 
 @behaviour("teardown.eof_is_prompt", "end of file follows the last data without delay")
