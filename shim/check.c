@@ -132,6 +132,7 @@ static void check_options(const struct options *configured)
     const struct sockaddr_in any = {.sin_family = AF_INET};
     struct param_sink sink = {.set = try_option, .fail = show_failure, .fd = sctp_socket(AF_INET)};
 
+    params_mark(&sink);
     params_socket(&sink, &o);
     if (bind(sink.fd, (const struct sockaddr *)&any, sizeof(any)) == 0)
         params_bound(&sink, &o);

@@ -290,6 +290,14 @@ bool fd_is_untouched(int fd)
     return fd_is_unshared(fd) && !fd_info(fd)->touched;
 }
 
+void fd_touch(int fd)
+{
+    struct record *record = record_of(fd);
+
+    if (record)
+        record->info.touched = true;
+}
+
 int fd_family(int fd)
 {
     struct fd_info *info = fd_info(fd);

@@ -60,6 +60,9 @@ enum {
 /* Does the kernel say with each message whether another one follows (SCTP_RECVNXTINFO)? */
 enum followers { FOLLOWERS_UNKNOWN, FOLLOWERS_TOLD, FOLLOWERS_UNTOLD };
 
+/* Has an SCTP socket its parameters (kernel/params.c)? */
+enum params_state { PARAMS_UNKNOWN, PARAMS_DUE, PARAMS_SET };
+
 /* May a blocking write wait for as long as it takes (SO_SNDTIMEO)? */
 enum patience { PATIENCE_UNKNOWN, PATIENCE_ENDLESS, PATIENCE_LIMITED };
 
@@ -107,12 +110,14 @@ struct fd_info {
         asked; /* where connect() was to go to, if it may go there another way (fallback.c) */
     _Atomic uint8_t fallback; /* enum fallback */
     _Atomic uint8_t mute;     /* writing was shut down before there was a connection */
-    _Atomic uint8_t touched;  /* the program has set an option, or shut it down unconnected */
+    _Atomic uint8_t touched;  /* the program has set an option or who hears of it, or shut it down
+                                 unconnected */
     _Atomic uint8_t family;   /* SO_DOMAIN, once it was asked; or 0 */
     _Atomic uint32_t indication; /* kernel/state.c's, of a socket that is unshared; or 0 */
     _Atomic uint8_t turn;     /* of a listener: which of its two kinds is asked first */
     _Atomic int companion;    /* its number, plus 1 (kernel/dual.h); or 0 */
     _Atomic uint8_t kept_alive; /* SO_KEEPALIVE was on before this process knew the socket */
+    _Atomic uint8_t params; /* enum params_state */
     _Atomic uint8_t v6only; /* of a leg: IPV6_V6ONLY as the program set it */
 };
 
@@ -188,8 +193,10 @@ void fd_adopt(int fd, enum fd_kind kind);
 /* Does surely nobody else hold the socket behind this number, here or in another process? */
 bool fd_is_unshared(int fd);
 
-/* And has nobody set an option of it? Then all are as the library made them. */
+/* And has nobody set an option of it, or who is to be sent signals? Then all is as it was made. */
 bool fd_is_untouched(int fd);
+/* The program does so now. Any fd. */
+void fd_touch(int fd);
 
 /* AF_INET or AF_INET6: SO_DOMAIN of a socket. */
 int fd_family(int fd);

@@ -473,8 +473,11 @@ int hook_dup3(int fd, int to, int flags)
 
 int hook_fcntl(int fd, int command, void *arg)
 {
-    int result = libc.fcntl(fd, command, arg);
+    int result;
 
+    if (command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG)
+        fd_touch(fd);
+    result = libc.fcntl(fd, command, arg);
     if (result >= 0 && (command == F_SETFD || command == F_SETFL || command == F_SETOWN ||
                         command == F_SETOWN_EX || command == F_SETSIG))
         dual_fcntl(fd, command, arg);

@@ -140,31 +140,34 @@ static int open_file(const char *path, bool make)
 }
 
 /* A regular file of this user's that nobody else may write. */
-static bool is_own(int fd)
+static bool is_own(int fd, uid_t owner)
 {
     struct stat file;
 
-    return fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_uid == geteuid() &&
+    return fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_uid == owner &&
            !(file.st_mode & 022);
 }
 
-static bool find(char *path, size_t size, uint64_t network, bool make)
+static bool find(struct rendezvous *where, bool make)
 {
     char *const environment[] = {runtime_variable, NULL};
-    struct rendezvous where;
 
-    return rendezvous_directory(&where, environment) &&
-           (rendezvous_enter(&where, false) || (make && rendezvous_enter(&where, true))) &&
-           snprintf(path, size, "%s/ledger1-%" PRIu64, where.directory, network) < (int)size;
+    return rendezvous_directory(where, environment) &&
+           (rendezvous_enter(where, false) || (make && rendezvous_enter(where, true)));
 }
 
 bool ledger_open(struct ledger *ledger, uint64_t network, bool make)
 {
-    char path[sizeof((struct rendezvous *)0)->directory + 32];
+    struct rendezvous where;
+    char path[sizeof where.directory + 32];
     int saved = errno;
 
-    ledger->fd = find(path, sizeof path, network, make) ? open_file(path, make) : -1;
-    if (ledger->fd >= 0 && !is_own(ledger->fd))
+    ledger->fd = -1;
+    if (find(&where, make)) {
+        snprintf(path, sizeof path, "%s/ledger1-%" PRIu64, where.directory, network);
+        ledger->fd = open_file(path, make);
+    }
+    if (ledger->fd >= 0 && !is_own(ledger->fd, where.owner))
         ledger_close(ledger);
     errno = saved;
     return ledger->fd >= 0;

@@ -112,12 +112,9 @@ static void handshake(const struct param_sink *to, const struct options *o)
         .sinit_max_attempts = (uint16_t)o->init_attempts,
         .sinit_max_init_timeo = (uint16_t)o->init_timeout,
     };
-    struct sctp_setadaptation adaptation = {WIRE_PREFIX | WIRE_VERSION};
 
     param_set(to, SCTP_INITMSG, "OSTREAMS, ISTREAMS, INIT_ATTEMPTS and INIT_TIMEOUT", &init,
               sizeof init);
-    param_set(to, SCTP_ADAPTATION_LAYER, "the adaptation indication", &adaptation,
-              sizeof adaptation);
     set_switch(to, SCTP_ECN_SUPPORTED, "ECN", o->ecn);
     set_switch(to, SCTP_PR_SUPPORTED, "PR_SCTP", o->pr_sctp);
 }
@@ -181,6 +178,14 @@ static void streams(const struct param_sink *to, const struct options *o)
         set_int(to, SCTP_FRAGMENT_INTERLEAVE, "INTERLEAVING", 1); /* else the kernel refuses it */
         set_value(to, SCTP_INTERLEAVING_SUPPORTED, "INTERLEAVING", 1);
     }
+}
+
+void params_mark(const struct param_sink *to)
+{
+    struct sctp_setadaptation adaptation = {WIRE_PREFIX | WIRE_VERSION};
+
+    param_set(to, SCTP_ADAPTATION_LAYER, "the adaptation indication", &adaptation,
+              sizeof adaptation);
 }
 
 void params_socket(const struct param_sink *to, const struct options *o)

@@ -25,7 +25,9 @@ struct param_sink {
     int fd;
 };
 
-/* What a new socket gets, before bind(), listen() and connect(). Accepted ones inherit it. */
+/* What makes it a shim's, for the peer and for who gets it: its announcement (docs/wire.md). */
+void params_mark(const struct param_sink *to);
+/* What a socket gets, before bind(), listen() and connect(). Accepted ones inherit it. */
 void params_socket(const struct param_sink *to, const struct options *o);
 /* Would a socket that got the ones keep what the others do not name? Then it takes a new one. */
 bool params_stick(const struct options *from, const struct options *to);

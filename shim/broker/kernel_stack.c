@@ -74,6 +74,7 @@ static int make_socket(int family, const struct parameters *p)
     parameters_give(p, &o);
     set_int(sink.fd, SOL_SOCKET, SO_SNDBUF, (int)o.sndbuf);
     set_int(sink.fd, SOL_SOCKET, SO_RCVBUF, (int)o.rcvbuf);
+    params_mark(&sink);
     params_socket(&sink, &o);
     setsockopt(sink.fd, IPPROTO_SCTP, SCTP_EVENTS, &events, sizeof events);
     linger(sink.fd, true);

@@ -303,7 +303,8 @@ static int shutdown_unconnected(int fd, int how)
 {
     struct sctp_sndinfo now = {.snd_sid = 0};
 
-    fd_info(fd)->touched = true;
+    fd_touch(fd);
+    params_settle(fd);
     fd_info(fd)->epoll_due = true;
     if (how != SHUT_RD)
         wall_up(fd);

@@ -505,6 +505,7 @@ static int connect_sctp(int fd, const union address *asked, socklen_t len, int u
         if (to.count > 1)
             keep_name(fd, asked, len); /* it forgot */
     }
+    params_settle(fd);
     if (bind_own(fd, &to) < 0)
         return -1;
     fallback_arm(fd, asked, to.count);

@@ -60,6 +60,8 @@ static int take_rule(int fd, unsigned rule)
     if (info->rule == rule)
         return 0;
     info->rule = (uint8_t)rule;
+    if (params_due(fd))
+        return 0;
     now = options_of(fd);
     if (moves(fd, before, now) || params_stick(before, now)) {
         if (socket_replace(fd) == 0)
@@ -82,6 +84,7 @@ static int obey(int fd, const struct rule_use *use)
         log_decision(use->roles == ROLE_LISTEN ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, fd, use, rule);
         if (take_rule(fd, rule) < 0)
             return -1;
+        params_settle(fd);
         note_rule(fd, use->roles, rule);
         return 0;
     }

@@ -21,7 +21,15 @@
 #include "../wire.h"
 #include "adaptation.h"
 
-/* params.c: SCTP parameters of a new socket, by these options; losses are logged, not fatal. */
+/*
+ * params.c: the SCTP parameters of a socket. A new one has its mark only, since it may become TCP's
+ * with the next call: it is due the others until it is bound, connected or listening, or the
+ * program sets something itself, which goes above them. All keep errno.
+ */
+void params_apply_mark(int fd);
+bool params_due(int fd);
+void params_settle(int fd);
+/* Those of these options; losses are logged, not fatal. */
 void params_apply(int fd, const struct options *o);
 /* SO_SNDBUF as the program or the configuration wants it, less what the FIN message may need. */
 int params_sndbuf(int fd, uint32_t wanted, const struct options *o);
@@ -39,7 +47,7 @@ void params_not_connected(int fd, int error);
 void params_tune(int fd, const struct sctp_status *status);
 
 /* state.c: enum state's bits, and those of the ends, kept with the socket. */
-/* Does this SCTP socket carry our mark (params_apply)? */
+/* Does this SCTP socket carry our mark (params_apply_mark)? */
 bool state_is_marked(int fd);
 /* A socket of ours is new: it only announces itself. Or it was accepted by another one. */
 void state_begin(int fd);

@@ -41,6 +41,7 @@ int kernel_bind(int fd, const struct sockaddr *addr, socklen_t len)
     }
     if (local_free(fd) < 0)
         return -1;
+    params_settle(fd);
     result = decide_bind(fd, &to, len);
     if (result == 0 && fd_is_ours(fd))
         has_name(fd);
@@ -89,6 +90,7 @@ int kernel_listen(int fd, int backlog)
            (fd_kind(fd) == FD_IDLE || fd_kind(fd) == FD_LISTENING);
     if (both && (bind_unbound(fd) < 0 || dual_listen(fd, backlog) < 0))
         return -1;
+    params_settle(fd);
     params_apply_bound(fd);
     local_begin(fd);
     events_listening(fd);

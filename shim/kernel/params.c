@@ -112,6 +112,46 @@ void params_not_connected(int fd, int error)
                       "that port, set net.sctp.udp_port=%u there", port, strerrorname_np(error), port);
 }
 
+void params_apply_mark(int fd)
+{
+    struct param_sink to = socket_of(fd);
+    int saved = errno;
+
+    params_mark(&to);
+    errno = saved;
+}
+
+/* What is ours and tells no receive information has none of its parameters yet. */
+static bool is_bare(int fd)
+{
+    return !fd_sealed() && state_is_marked(fd) &&
+           int_option(fd, IPPROTO_SCTP, SCTP_RECVRCVINFO, 1) == 0;
+}
+
+bool params_due(int fd)
+{
+    struct fd_info *info = fd_info(fd);
+
+    if (info->params == PARAMS_SET || fd_kind(fd) != FD_IDLE)
+        return false;
+    if ((info->params == PARAMS_DUE && fd_is_unshared(fd)) || is_bare(fd))
+        return true;
+    info->params = PARAMS_SET;
+    return false;
+}
+
+void params_settle(int fd)
+{
+    struct fd_info *info = fd_info(fd);
+
+    if (!params_due(fd))
+        return;
+    params_apply(fd, options_of(fd));
+    info->params = PARAMS_SET;
+    if (info->rule)
+        note_rule(fd, 0, info->rule);
+}
+
 void params_apply(int fd, const struct options *o)
 {
     struct param_sink to = socket_of(fd);

@@ -141,6 +141,7 @@ int socket_like(int fd, int protocol)
     if (fresh < 0)
         return -1;
     if (protocol == IPPROTO_SCTP) {
+        params_apply_mark(fresh);
         params_apply(fresh, options_of(fd));
         note_set(fresh, note_nameless(note_get(fd)));
     } else {
@@ -151,8 +152,7 @@ int socket_like(int fd, int protocol)
     return fresh;
 }
 
-/* Signal-driven I/O belongs to the file, not to the socket. */
-void file_state_copy(int from, int to)
+static void copy_owner(int from, int to)
 {
     struct f_owner_ex owner = {0};
     int number = libc.fcntl(from, F_GETSIG, NULL);
@@ -161,6 +161,13 @@ void file_state_copy(int from, int to)
         libc.fcntl(to, F_SETOWN_EX, &owner);
     if (number > 0)
         libc.fcntl(to, F_SETSIG, (void *)(intptr_t)number);
+}
+
+/* Signal-driven I/O belongs to the file, not to the socket. */
+void file_state_copy(int from, int to)
+{
+    if (!fd_is_untouched(from))
+        copy_owner(from, to);
     libc.fcntl(to, F_SETFL, (void *)(intptr_t)libc.fcntl(from, F_GETFL, NULL));
 }
 
@@ -183,7 +190,7 @@ static bool is_filtered(int fd)
 
 static void log_losses(int fd, const struct holders *holders)
 {
-    if (is_filtered(fd))
+    if (!fd_is_untouched(fd) && is_filtered(fd))
         log_warn_once("a socket is replaced: its packet filter is not taken along");
     if (!holders->all)
         log_warn_once("a socket is replaced: of its duplicates and epolls only %u and %u follow",
@@ -227,6 +234,7 @@ static void begin_again(int fd, struct fd_info *info)
     info->ostreams = 0;
     info->followers = FOLLOWERS_UNKNOWN;
     info->mute = false;
+    info->params = PARAMS_SET;
     info->indication = 0;
     info->paths = 0;
     memset(&info->peer, 0, sizeof info->peer);
@@ -289,7 +297,8 @@ static int become(int fd, int protocol, const union address *to)
     tell_closing(fd);
     holders_withdraw(&holders);
     /* What TCP's disconnect says to the other end: a reset. */
-    reset_on_close(fd);
+    if (fd_kind(fd) != FD_IDLE || !fd_is_unshared(fd))
+        reset_on_close(fd);
     if (take_numbers(fresh, fd, &holders) < 0) {
         discard(fresh);
         holders_register(&holders);

@@ -33,10 +33,9 @@ int kernel_socket(int domain, int type, int protocol)
         fd_adopt(fd, FD_IDLE);
         fd_info(fd)->rule = rule_birth.rule;
         fd_info(fd)->family = (uint8_t)domain;
-        params_apply(fd, options_of(fd));
+        fd_info(fd)->params = PARAMS_DUE;
+        params_apply_mark(fd);
         state_begin(fd);
-        if (rule_birth.rule)
-            note_rule(fd, 0, rule_birth.rule);
         return fd;
     }
     if (!sctp_is_missing(errno))

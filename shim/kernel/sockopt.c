@@ -184,8 +184,10 @@ int kernel_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
          (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)) &&
         check_readable(fd, len, sizeof *len) < 0)
         return -1;
-    if (level == IPPROTO_TCP)
+    if (level == IPPROTO_TCP) {
+        params_settle(fd);
         return tcpopts_get(fd, name, value, len);
+    }
     if (level == SOL_SOCKET)
         return get_socket_option(fd, name, value, len);
     if ((level == IPPROTO_IP && name == IP_TOS) || (level == IPPROTO_IPV6 && name == IPV6_TCLASS))
@@ -264,7 +266,8 @@ int kernel_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 {
     int result;
 
-    fd_info(fd)->touched = true;
+    fd_touch(fd);
+    params_settle(fd);
     result = set_option(fd, level, name, value, len);
     if (result == 0)
         dual_setsockopt(fd, level, name, value, len);
@@ -342,6 +345,10 @@ int kernel_ioctl(int fd, unsigned long request, void *arg)
             return -1;
         *(int *)arg = 0; /* there is no urgent data to be at */
         return 0;
+    case FIOSETOWN:
+    case SIOCSPGRP:
+        fd_touch(fd);
+        return libc.ioctl(fd, request, arg);
     default:
         dual_ioctl(fd, request, arg);
         return libc.ioctl(fd, request, arg);

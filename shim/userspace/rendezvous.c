@@ -37,11 +37,12 @@ static unsigned long network(void)
 bool rendezvous_directory(struct rendezvous *where, char *const *environment)
 {
     const char *runtime = variable(environment, "XDG_RUNTIME_DIR");
-    struct stat dir;
     uid_t uid = geteuid();
+    struct stat dir;
     int n;
 
     memset(where, 0, sizeof *where);
+    where->owner = uid;
     /* One that is not this user's is left over from before a change of user. */
     if (runtime && runtime[0] == '/' && stat(runtime, &dir) == 0 && dir.st_uid == uid)
         n = snprintf(where->directory, sizeof where->directory, "%s/sctpshim", runtime);
@@ -96,7 +97,7 @@ bool rendezvous_enter(const struct rendezvous *where, bool make)
     /* Not stat(): in /tmp anybody could have put a link there. */
     if (lstat(where->directory, &dir) != 0)
         return false;
-    if (!S_ISDIR(dir.st_mode) || dir.st_uid != geteuid() || dir.st_mode & 077) {
+    if (!S_ISDIR(dir.st_mode) || dir.st_uid != where->owner || dir.st_mode & 077) {
         errno = EPERM;
         return false;
     }

@@ -18,6 +18,7 @@ struct rendezvous {
     char lock[sizeof((struct sockaddr_un *)0)->sun_path];
     char registry[sizeof((struct sockaddr_un *)0)->sun_path + sizeof ".listeners"];
     char directory[sizeof((struct sockaddr_un *)0)->sun_path];
+    uid_t owner; /* who asks: the effective user */
 };
 
 /* The directory alone. */

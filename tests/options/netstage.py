@@ -30,9 +30,9 @@ class Stage:
         return kernel.socket_of(program("os.getpid()"), program(f"{name}.fileno()"))
 
     def fresh(self, family="AF_INET", **options):
-        """A program's socket that nothing was done with."""
+        """A program's socket with no more than a name: one without has no parameters yet."""
         program = self.program(**options)
-        assert program(f"s = socket.socket(socket.{family})") is None
+        assert program(f"s = socket.socket(socket.{family}); s.bind(('', 0))") is None
         return self.seen(program)
 
     def connected(self, indication=0, prepare=None, **options):

@@ -152,7 +152,7 @@ def test_rule_takes_back_a_key(stage):
     file.write_text(f"auth = data\nauth_key = {key}\nauth_key_id = 5\n"
                     "[rule one]\nrole = connect\nauth_key_id = 1\n")
     program = stage.program(CONFIG=file)
-    program("s = socket.socket()")
+    program("s = socket.socket(); s.bind(('', 0))")
     assert [look(stage.seen(program))[f"key {number}"] for number in (1, 5)] == [False, True]
     assert program("s.connect(('127.0.0.1', 9))") == "ECONNREFUSED"
     assert [look(stage.seen(program))[f"key {number}"] for number in (1, 5)] == [True, False]
@@ -177,3 +177,33 @@ def test_rule_takes_back_what_holds_for_others(stage, name, where, usual):
     assert program(f"s.connect(('127.0.0.1', {port}))") is None
     assert usual(where(stage.seen(program)))
     assert program("s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)") == 1
+
+
+def test_parameters_come_with_the_first_use_in_whichever_process(stage):
+    """Until then a socket has its mark only; what the program sets itself stays."""
+    def attempts(shown):
+        return struct.unpack("HHHH", shown["INITMSG"][0])[2]
+
+    listener = Native()
+    address = listener.listen()
+    program = stage.program(INIT_ATTEMPTS=7)
+    bare = "s = socket.socket(); r, w = os.pipe()"
+    own = "s.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 3)"
+    child = f"os.fork() or (os.read(r, 1), s.connect({address}), os._exit(0))"
+    seen = []
+    for lines in ([bare, f"s.connect({address})"], [bare, child], [bare, own, child],
+                  [bare, child, own]):
+        for line in lines:
+            assert isinstance(program(line), (int, type(None)))
+        if child in lines:
+            assert program("os.write(w, b'.'), os.wait()[1]") == (1, 0)
+        with stage.seen(program) as sock:
+            seen.append(look(sock))
+        listener.accept().sock.close()
+        program("s.close()")
+    assert [attempts(shown) for shown in seen] == [7, 7, 3, 3]
+    for shown in seen:
+        assert {**shown, "INITMSG": None} == {**seen[0], "INITMSG": None}
+    assert program("s = socket.socket()") is None
+    with stage.seen(program) as sock:
+        assert kernel.option(sock, kernel.INITMSG, "HHHH")[2] != 7

@@ -110,15 +110,17 @@ def attempts(fd):
             "print(struct.unpack('HHHH', s.getsockopt(132, 2, 8))[2])")
     return int(subprocess.run([sys.executable, "-c", code], stdin=fd, capture_output=True,
                               env={**os.environ, "LD_PRELOAD": ""}, check=True).stdout)
-plain, own = tcp(), tcp()
+new, plain, own = tcp(), tcp(), tcp()
+plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
 own.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 3)
-see("before", [attempts(plain.fileno()), attempts(own.fileno())])
-connected(args[0], sock=plain), connected(args[0], sock=own)
-see("after", [attempts(plain.fileno()), attempts(own.fileno())])
+see("before", [attempts(sock.fileno()) for sock in (plain, own)])
+for sock in (new, plain, own):
+    connected(args[0], sock=sock)
+see("after", [attempts(sock.fileno()) for sock in (new, plain, own)])
 """
     seen = play(f"init_attempts = 7\n[rule a]\nport = {sctp_echo.port}\ninit_attempts = 9\n", text,
                 sctp_echo.port)
-    assert (seen["before"], seen["after"]) == ([7, 3], [9, 3])
+    assert (seen["before"], seen["after"]) == ([7, 3], [9, 9, 3])
 
 
 SERVE = """
