@@ -247,7 +247,7 @@ RULES = (
 
 USERSPACE_RULES = (
     Rule("ends.shut_before", shut_before, diverges=True),
-    Rule("signals.first_send", heard_later),
+    Rule("signals.first_send", heard_later, diverges=True),
     Rule("ends.shut_with_more_to_send", ended_on_the_way),
     Rule("ends.shut_with_more_to_send", room_on_the_way),
     Rule("ends.name_asked_late", name_forgotten),
