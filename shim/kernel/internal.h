@@ -39,7 +39,7 @@ bool params_force(int fd, int name, int size);
 void params_apply_bound(int fd);
 /* A socket without connection: none are sent, and those to come have this interval, ms. */
 void params_apply_heartbeats(int fd, uint32_t interval);
-/* Loopback's path MTU is too large for SCTP. */
+/* Loopback's path MTU is too large for SCTP. Once the chunk size is known. */
 void params_limit_mtu(int fd, const struct sctp_paddrinfo *path);
 /* connect() has failed: may it be because of what is configured? */
 void params_not_connected(int fd, int error);

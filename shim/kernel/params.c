@@ -11,11 +11,14 @@
 
 /*
  * Loopback's 65536-byte path MTU stalls SCTP at a few Mbit/s: a window update is only sent once
- * the window has grown by a whole MTU, which a default window never does. The limit is 16 KB of
- * data with the DATA chunk's, SCTP's and IPv6's headers, so that 64 KB are four whole packets.
- * (It holds until the association's own discovery looks: docs/performance.md.)
+ * the window has grown by a whole MTU, which a default window never does. The limit is 32 KB of
+ * data with the DATA chunk's, SCTP's and IPv6's headers, so that 64 KB are two whole packets.
  */
-enum { LARGEST_PATH_MTU = 16384 + 16 + 12 + 40, SMALLEST_CHUNK = 1024 };
+enum {
+    HEADERS = 16 + 12 + 40,
+    LARGEST_PATH_MTU = 32768 + HEADERS,
+    SMALLEST_CHUNK = 1024,
+};
 
 static void set(int fd, int name, const char *what, const void *value, size_t len)
 {
@@ -208,16 +211,27 @@ static void use_stream_zero(int fd, const struct options *o, unsigned granted)
     set(fd, SCTP_DEFAULT_SNDINFO, "STREAM", &send, sizeof send);
 }
 
-/* As the kernel counts. */
+/* As the kernel counts: of what the program asked for, or the configuration, what was granted. */
+static uint32_t granted(int fd, int name, uint32_t asked, uint32_t configured)
+{
+    if (asked || atomic_load_explicit(&force_refused, memory_order_relaxed))
+        return (uint32_t)int_option(fd, SOL_SOCKET, name, 0);
+    return 2 * configured;
+}
+
 static uint32_t send_buffer(int fd, const struct options *o)
 {
-    if (fd_info(fd)->sndbuf || atomic_load_explicit(&force_refused, memory_order_relaxed))
-        return (uint32_t)int_option(fd, SOL_SOCKET, SO_SNDBUF, 0);
-    return 2 * o->sndbuf;
+    return granted(fd, SO_SNDBUF, fd_info(fd)->sndbuf, o->sndbuf);
+}
+
+/* Half of the buffer is announced. */
+static uint32_t own_window(int fd, const struct options *o)
+{
+    return granted(fd, SO_RCVBUF, fd_info(fd)->rcvbuf, o->rcvbuf) / 2;
 }
 
 /*
- * A message near the peer's window stalls it. And when a window that was closed opens, the message
+ * A message near the peer's window stalls it. And when a window that was closed opens, the packet
  * that the receiver has thrown away must not wait for its timer: three behind it have it repeated.
  * They must fit the window that has opened, and the send buffer (docs/performance.md).
  */
@@ -230,16 +244,33 @@ static uint32_t best_chunk(uint32_t most, uint32_t window, uint32_t buffer)
     return part > SMALLEST_CHUNK ? part : SMALLEST_CHUNK;
 }
 
+/*
+ * So that a message is a packet at least: more of them in one would be as long as the path takes. And
+ * so that the own window is announced in time.
+ */
+static uint32_t best_mtu(int fd, const struct options *o)
+{
+    uint32_t part = own_window(fd, o) / 4;
+    uint32_t most = fd_info(fd)->chunk < part ? fd_info(fd)->chunk : part;
+
+    return most < LARGEST_PATH_MTU - HEADERS ? most + HEADERS : LARGEST_PATH_MTU;
+}
+
+/*
+ * For the association: Linux looks whether that leaves discovery on, and else puts the interface's
+ * back with the next packet. But not where its paths may differ.
+ */
 void params_limit_mtu(int fd, const struct sctp_paddrinfo *info)
 {
-    struct sctp_paddrparams path = {
-        .spp_address = info->spinfo_address,
-        .spp_pathmtu = LARGEST_PATH_MTU,
-        .spp_flags = SPP_PMTUD_DISABLE,
-    };
+    const struct options *o = options_of(fd);
+    struct sctp_paddrparams path = {.spp_flags = SPP_PMTUD_DISABLE};
 
-    if (info->spinfo_mtu > LARGEST_PATH_MTU && !options_of(fd)->pathmtu)
-        set(fd, SCTP_PEER_ADDR_PARAMS, "the path MTU", &path, sizeof path);
+    if (info->spinfo_mtu <= LARGEST_PATH_MTU || o->pathmtu)
+        return;
+    path.spp_pathmtu = best_mtu(fd, o);
+    if (paths_are_wanted(o))
+        path.spp_address = info->spinfo_address;
+    set(fd, SCTP_PEER_ADDR_PARAMS, "the path MTU", &path, sizeof path);
 }
 
 /* What both ends have to offer, and how the kernel says that the peer did not. */

@@ -12,12 +12,11 @@
 #include "kernel.h"
 
 /*
- * As the kernel counts, twice what a program asks for, and what everybody may have by Linux's
- * default limits. With less a window that was closed does not open again by itself: the sender has
- * one message on its way, which the receiver throws away, and not the three behind it that would
- * have that one repeated before its timer runs out (docs/performance.md).
+ * As the kernel counts, twice what a program asks for. With less than half of it a window that was
+ * closed opens only when a timer runs out: the sender has one packet on its way, which the receiver
+ * throws away, and not the three behind it that would have that one repeated (docs/performance.md).
  */
-enum { SMALLEST_BUFFER = 425984 };
+enum { SMALLEST_BUFFER = 65536 };
 
 /* The program sees what TCP would have made of its wish; SCTP gets enough to work with. */
 static void apply_buffer(int fd, int name, int seen)
