@@ -259,7 +259,7 @@ def test_large_packets_are_limited_path_by_path(hosts):
     _, client = connected(hosts, {"HEARTBEAT": "off"}, {"HEARTBEAT": 60000})
     with socket_of(client) as sock:
         assert path_mtu(sock, "10.1.0.2") == 1500
-        assert path_mtu(sock, "10.2.0.2") == 16384 + 16 + 12 + 40
+        assert path_mtu(sock, "10.2.0.2") == 32768 + 16 + 12 + 40
 
 
 def test_counts_in_the_kernel(hosts, fast):

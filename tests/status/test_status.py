@@ -148,13 +148,17 @@ def test_states_follow_the_links(hosts, pair):
 
 def test_round_trip_times_are_milliseconds(hosts, pair):
     command("tc", "-n", hosts.far, "qdisc", "add", "dev", "f1", "root", "netem", "delay", "150ms")
-    exchange(*pair, times=25)
+
+    def measured(before):
+        return hosts.association(hosts.near, before=before)["paths"][0]["srtt_ms"]
+
+    # What was sent again, on a busy machine, is not measured: some more then.
+    until(lambda: exchange(*pair, times=10) or measured([]) >= 90)
     with borrowed(pair[0].pid, pair[0].fd) as kernel:
         ticks = kernel.path("10.1.0.2", 7000)[2]
     assert ticks > 0
     for before in ([], NOBODY):                        # with getsockopt(), and with sock_diag
-        found = hosts.association(hosts.near, before=before)
-        assert 90 <= found["paths"][0]["srtt_ms"] <= 250, found
+        assert 90 <= measured(before) <= 250
 
 
 def test_every_holder_is_shown(hosts, pair):
