@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "holders.h"
 #include "internal.h"
 #include "kernel.h"
 
@@ -204,6 +205,17 @@ static int fixup_one(int epoll, int fd, struct epoll_event *events, int count, i
     return count - 1;
 }
 
+/* A socket is not what this event says any more. */
+static int remove_failure(uint64_t data, struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (events[i].data.u64 == data && events[i].events & (EPOLLERR | EPOLLHUP)) {
+            remove_event(events, i, count);
+            return count - 1;
+        }
+    return count;
+}
+
 /* A connect that failed, and may go on over TCP: what this event says is over, and was not all. */
 static int go_on(int epoll, int fd, struct epoll_event *events, int count)
 {
@@ -212,16 +224,49 @@ static int go_on(int epoll, int fd, struct epoll_event *events, int count)
         .data.u64 = fd_info(fd)->epoll_data,
     };
 
-    if (!(ready_now(fd, 0) & POLLERR) || link_look(fd) != LINK_FAILED || fd_is_ours(fd))
+    if (ready_now(fd, 0) & POLLERR && link_look(fd) == LINK_FAILED && !fd_is_ours(fd)) {
+        watch(fd, false);
+        if (asked.events & EPOLLONESHOT)
+            libc.epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &asked);
+    } else if (fd_is_ours(fd) && fd_info(fd)->fallback != FALLBACK_TAKEN) {
+        return count; /* and no other thread is about it, or has been */
+    }
+    return remove_failure(asked.data.u64, events, count);
+}
+
+/*
+ * Registrations whose socket has just become TCP's, and until when that matters: a wait that began
+ * before, in another thread, may hold an event of the old one.
+ */
+enum { REPLACED = 8, REPLACED_MS = 500 };
+static struct {
+    _Atomic int64_t until;
+    _Atomic uint64_t data;
+    atomic_int epoll, number;
+} replaced[REPLACED];
+static atomic_uint replaced_count;
+
+void epoll_replaced(const struct registration *registration)
+{
+    unsigned at = atomic_fetch_add(&replaced_count, 1) % REPLACED;
+
+    replaced[at].epoll = registration->epoll;
+    replaced[at].number = registration->number;
+    replaced[at].data = registration->event.data.u64;
+    replaced[at].until = now_ms() + REPLACED_MS;
+}
+
+static int remove_old(int epoll, struct epoll_event *events, int count)
+{
+    int64_t now;
+
+    if (!atomic_load_explicit(&replaced_count, memory_order_relaxed))
         return count;
-    watch(fd, false);
-    if (asked.events & EPOLLONESHOT)
-        libc.epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &asked);
-    for (int i = 0; i < count; i++)
-        if (events[i].data.u64 == asked.data.u64 && events[i].events & (EPOLLERR | EPOLLHUP)) {
-            remove_event(events, i, count);
-            return count - 1;
-        }
+    now = now_ms();
+    for (int i = 0; i < REPLACED; i++)
+        if (now < replaced[i].until && replaced[i].epoll == epoll &&
+            !(ready_now(replaced[i].number, 0) & (POLLERR | POLLHUP)))
+            count = remove_failure(replaced[i].data, events, count);
     return count;
 }
 
@@ -238,6 +283,7 @@ static int fixup(int epoll, struct epoll_event *events, int count, int max)
         else
             watch(fd, false);
     }
+    count = remove_old(epoll, events, count);
     errno = saved;
     return count;
 }

@@ -29,4 +29,7 @@ void holders_withdraw(struct holders *holders);
 /* Makes them again. */
 void holders_register(const struct holders *holders);
 
+/* epoll.c: one of them is another socket's now, and what an earlier wait tells is the old one's. */
+void epoll_replaced(const struct registration *registration);
+
 #endif

@@ -305,6 +305,8 @@ static int become(int fd, int protocol, const union address *to)
         return -1;
     }
     libc.close(fresh);
+    for (unsigned i = 0; to && i < holders.registrations_count; i++)
+        epoll_replaced(&holders.registrations[i]);
     settle_numbers(fd, protocol, &holders);
     if (protocol == IPPROTO_SCTP)
         local_left(fd, &left);

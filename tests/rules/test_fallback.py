@@ -195,6 +195,36 @@ see("is", protocol_of(sock.fileno()))
         assert play(PREFER, text, tcp_echo.port, FALLBACK_LIFETIME=0).seen == over_tcp.seen
 
 
+def test_threads_that_wait_while_another_takes_tcp(play, tcp_echo):
+    """Whoever has the failure of the SCTP socket in hand already is not told of it."""
+    text = """
+THREADS = 4
+def once():
+    sock = tcp()
+    sock.setblocking(False)
+    epolls = [select.epoll() for _ in range(THREADS)]
+    for epoll in epolls:
+        epoll.register(sock, select.EPOLLOUT | select.EPOLLIN | select.EPOLLRDHUP)
+    got, ready = [None] * THREADS, threading.Barrier(THREADS + 1)
+    def wait(i):
+        ready.wait()
+        got[i] = epolls[i].poll(20)
+    threads = [threading.Thread(target=wait, args=(i,)) for i in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    sock.connect_ex((LOCAL, args[0]))
+    ready.wait()
+    for thread in threads:
+        thread.join()
+    for epoll in epolls:
+        epoll.close()
+    with sock:
+        return [bits for events in got for _, bits in events]
+see("bits", sorted({bits for _ in range(200) for bits in once()}))
+"""
+    assert play(PREFER, text, tcp_echo.port, FALLBACK_LIFETIME=0).seen == {"bits": [4]}
+
+
 # ---- Filters ----
 
 @pytest.fixture(params=FILTERS)
