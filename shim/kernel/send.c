@@ -74,6 +74,7 @@ static ssize_t send_failed(int fd, size_t len, int flags)
     switch (errno) {
     case EPIPE:
     case ESHUTDOWN:
+        head_settle(fd); /* a reset that came before it was accepted, behind what has been read */
         pending = untold_error(fd);
         if (!pending)
             return after_the_end(fd, len, flags);

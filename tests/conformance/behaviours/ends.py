@@ -490,6 +490,9 @@ def reset_unaccepted(t):
                        ("poll", pollnow),
                        ("read", lambda server: [libc.recv(server.fileno(), 4), pollnow(server, 5),
                                                 libc.recv(server.fileno(), 10)]),
+                       ("read, send", lambda server: [
+                           libc.recv(server.fileno(), 4),
+                           *(libc.send(server.fileno(), b"x", QUIETLY) for _ in range(2))]),
                        ("recv", lambda server: [libc.recv(server.fileno(), 10),
                                                 libc.recv(server.fileno(), 10)[0]])):
         lsock, client = listener(), tcp()
