@@ -119,7 +119,8 @@ def ended_while_full(story, index, end, tcp, shim):
     """The peer has shut down both directions; what resets TCP's end waits in its buffers, and so
     does what it writes."""
     since = None if end is None else story.both_shut_at(peer_of(end), index)
-    return (since is not None and story.steps[index].verb in SENDS and shim.startswith("EPIPE")
+    refused = shim.startswith("EPIPE") or " messages part" in shim
+    return (since is not None and story.steps[index].verb in SENDS and refused
             and story.unread(peer_of(end), since) >= UNKNOWN)
 
 

@@ -106,6 +106,7 @@ COMPARED = (
     (UNDER_WAY, "part ok OUT+ERR+HUP", "part ok OUT", None),
     (UNDER_WAY, "all ok -", "all ok OUT", 2),
     (FULL, "part ok all", "part ok EPIPE_SIGPIPE", None),
+    (FULL, "part ok 3_messages_all", "part ok 2_messages_part_SIGPIPE", None),
     (FULL, "all ok all", "all ok EPIPE_SIGPIPE", 2),
     (FULL[1:], "ok all", "ok EPIPE_SIGPIPE", 1),
     (BOTH_SHUT[1:], "all ECONNRESET IN", "all 0 IN", 1),
