@@ -64,14 +64,33 @@ bool params_force(int fd, int name, int size)
     return false;
 }
 
+/* How many messages a window holds: a message near it stalls it, and see best_chunk(). */
+enum { MESSAGES_IN_WINDOW = 6 };
+
+/*
+ * A window that whole messages close exactly has the sender ask with the next packet whether it is
+ * open, and the receiver throws that away. Where a part of one is left, nothing is sent in vain
+ * (docs/performance.md).
+ */
+static int receive_buffer(const struct options *o)
+{
+    uint32_t odd = o->rcvbuf / MESSAGES_IN_WINDOW >= o->chunk && o->rcvbuf % o->chunk == 0
+                       ? o->chunk / 12 * 5
+                       : 0;
+
+    return (int)(o->rcvbuf + odd);
+}
+
 /*
  * TCP's buffers grow beyond net.core.*mem_max, SCTP's stop there, except for who may administer the
  * network. The window is fixed by SO_RCVBUF at connect/listen.
  */
 static void apply_buffers(int fd, const struct options *o)
 {
-    if (!params_force(fd, SO_RCVBUFFORCE, (int)o->rcvbuf))
-        set_int_option(fd, SOL_SOCKET, SO_RCVBUF, (int)o->rcvbuf);
+    int rcvbuf = receive_buffer(o);
+
+    if (!params_force(fd, SO_RCVBUFFORCE, rcvbuf))
+        set_int_option(fd, SOL_SOCKET, SO_RCVBUF, rcvbuf);
     if (!params_force(fd, SO_SNDBUFFORCE, (int)o->sndbuf))
         set_int_option(fd, SOL_SOCKET, SO_SNDBUF, params_sndbuf(fd, o->sndbuf, o));
 }
@@ -237,8 +256,10 @@ static uint32_t own_window(int fd, const struct options *o)
  */
 static uint32_t best_chunk(uint32_t most, uint32_t window, uint32_t buffer)
 {
-    uint32_t part = window / 6 < buffer / 8 ? window / 6 : buffer / 8;
+    uint32_t part = (window ? window - 1 : 0) / MESSAGES_IN_WINDOW; /* not whole: receive_buffer() */
 
+    if (part > buffer / 8)
+        part = buffer / 8;
     if (part >= most)
         return most;
     return part > SMALLEST_CHUNK ? part : SMALLEST_CHUNK;

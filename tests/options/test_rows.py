@@ -207,3 +207,11 @@ def test_parameters_come_with_the_first_use_in_whichever_process(stage):
     assert program("s = socket.socket()") is None
     with stage.seen(program) as sock:
         assert kernel.option(sock, kernel.INITMSG, "HHHH")[2] != 7
+
+
+def test_a_window_is_no_whole_number_of_messages(stage):
+    """Those would close it exactly, and what asks whether it is open be thrown away."""
+    for options, least in (({}, 1536 << 10), ({"RCVBUF": "1m"}, 1 << 20)):
+        peer = stage.connected(**options)[2]
+        window = kernel.status(peer.sock)["rwnd"]
+        assert least < window < least + 65536 and window % 65536
