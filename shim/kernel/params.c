@@ -68,9 +68,9 @@ bool params_force(int fd, int name, int size)
 enum { MESSAGES_IN_WINDOW = 6 };
 
 /*
- * A window that whole messages close exactly has the sender ask with the next packet whether it is
- * open, and the receiver throws that away. Where a part of one is left, nothing is sent in vain
- * (docs/performance.md).
+ * A window that is full has the sender ask with the next packet whether it is open, and the receiver
+ * throws that away. That is rare where the window is larger than the sender's buffer, SNDBUF by
+ * default, and no whole number of messages (docs/performance.md).
  */
 static int receive_buffer(const struct options *o)
 {
