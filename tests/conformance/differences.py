@@ -22,7 +22,7 @@ FIRST_MESSAGE = ("only the first queued message can be seen without reading it: 
                  "accept() is seen after it")
 HALF_CLOSE = ("the peer's half-close is a message: the kernel shows it as RDHUP when everything "
               "before it and itself has been read; until then it is IN, and data that resets the "
-              "connection when a process is killed")
+              "connection when a process is killed, or closes what another may hold")
 CLOSED_WINDOW = ("what comes to a closed window is thrown away, and sent again when three packets behind "
                  "it have arrived, or its timer runs out: the last bytes that a reader left waiting, or "
                  "the end, may come that much later, at most RTO_MAX")
@@ -48,6 +48,8 @@ DIFFERENCES = {
     "ends.unaccepted_shared": Difference(UNACCEPTED, {"recv": [0, ""]}),
     "accept.late_options": Difference(UNACCEPTED, {"oobinline": 1, "keepidle": 60}),
     "ends.options_passed": Difference(OF_ONE_PROCESS, {"there": [7200, 75, 9, 6, 60, 0]}),
+    "ends.closed_unread_shared": Difference(
+        HALF_CLOSE, {"poll": "IN|OUT|ERR|HUP|RDHUP", "error": True}),
     "ends.taken_back": Difference(
         OF_ONE_PROCESS,
         {"taken back": [["EAGAIN", ""], "OUT"], "what is left": [0, ""]}),

@@ -186,6 +186,13 @@ def killed_before_end(story, index, end, tcp, shim):
             and story.killed_unread(end, index))
 
 
+def closed_before_end(story, index, end, tcp, shim):
+    """Both have ended; the peer has closed without the end's, which resets what is over to TCP."""
+    return (end is not None and sane(story, index, tcp, shim)
+            and story.shut_at(peer_of(end), "WR", index) is not None
+            and story.closed_shared(peer_of(end), index))
+
+
 def taken_back_by_another(story, index, end, tcp, shim):
     return (end is not None and sane(story, index, tcp, shim) and story.taken_back(end, index)
             and story.moved(end, index))
@@ -234,6 +241,7 @@ RULES = (
     Rule("ends.epoll_bits", shut_unheard),
     Rule("ends.options_passed", options_of_another),
     Rule("teardown.half_close_killed", killed_before_end, diverges=True),
+    Rule("ends.closed_unread_shared", closed_before_end, diverges=True),
     Rule("ends.taken_back", taken_back_by_another, diverges=True),
     Rule("teardown.shutdown_both_later", ended_for_good, diverges=True),
     Rule("teardown.shutdown_both_later", ended_while_full, diverges=True),

@@ -163,6 +163,16 @@ class Story:
             step.verb in ("recv", "drain") and step.end == peer_of(end)
             and (shown == "0" or "end of file" in shown) for step, shown in after))
 
+    def closed_shared(self, end, index):
+        """Whether the end was closed with data unread before its peer's half-close, by a process that
+        another may share it with."""
+        since = self.shut_at(peer_of(end), "WR", index)
+        steps = [step for step, _ in self.before(index)]
+        return (since is not None
+                and any(step.verb in ("fork", "exec", "pass") for step in steps)
+                and any(at > since and step.verb in ("close", "dup2") and step.end == end
+                        and self.unread(end, at) > 0 for at, step in enumerate(steps)))
+
     def moved(self, end, index):
         """Whether the end has been held by more than the process that made it."""
         return any((step.verb == "pass" and step.end == end) or step.verb in ("fork", "exec")

@@ -73,6 +73,8 @@ ROOM_SHUT = ("A epadd c0 IN+OUT+ET", "A shutdown c0 RD", "A epwait 0", "A send c
 SHUT = ("B send s0 write 5", "A epadd c0 IN+ET", "A epwait 0", "A shutdown c0 WR", "A epwait 0")
 OPTIONS = ("A setopt c0 TCP_KEEPCNT 3", "A pass c0 B c0", "B getopt c0 TCP_KEEPCNT")
 KILLED = ("B shutdown s0 WR", "A kill", "B send s0 write 9")
+CLOSED = ("B fork C", "A send c0 write 1", "A shutdown c0 WR", "B shutdown s0 WR", "B close s0",
+          "A poll c0 OUT 0")
 TAKEN_BACK = ("A pass c0 B c0", "B connect c0 l0", "A recv c0 read 9")
 WATCHED_BACK = ("A epadd c0 IN+ET", "A connect c0 l0", "A epwait 0")
 BEHIND = ("A send c0 sendto 8000000 DONTWAIT", "A shutdown c0 WR", "B poll s0 IN+RDHUP 0",
@@ -130,6 +132,10 @@ COMPARED = (
     ((KILLED[0], "A recv c0 read 5", *KILLED[1:]), "ok 5 gone EPIPE", "ok 5 gone ECONNRESET", None),
     ((KILLED[0], "A recv c0 read 5", *KILLED[1:]), "ok 0 gone EPIPE", "ok 0 gone ECONNRESET", 3),
     (KILLED[1:], "gone EPIPE_SIGPIPE", "gone ECONNRESET", 1),
+    (CLOSED, "ok all ok ok ok OUT+HUP", "ok all ok ok ok OUT+ERR+HUP", None),
+    (CLOSED[1:], "all ok ok ok OUT+HUP", "all ok ok ok OUT+ERR+HUP", 4),
+    (CLOSED[::2] + CLOSED[3:], "ok ok ok ok OUT+HUP", "ok ok ok ok OUT+ERR+HUP", 4),
+    (CLOSED[:3] + CLOSED[4:], "ok all ok ok OUT", "ok all ok ok OUT+ERR+HUP", 4),
     (TAKEN_BACK, "ok ECONNABORTED ENOTCONN", "ok ECONNABORTED 0", None),
     (TAKEN_BACK, "ok EISCONN ENOTCONN", "ok EISCONN 0", 2),
     (TAKEN_BACK[1:], "ECONNABORTED ENOTCONN", "ECONNABORTED 0", 1),

@@ -632,6 +632,25 @@ def closed_unread_over(t):
         t(f"{name}: end", libc.recv(server.fileno(), 10, socket.MSG_DONTWAIT))
 
 
+@behaviour("ends.closed_unread_shared", "closed with unread data when both directions have ended, by a "
+           "process that has had a child")
+def closed_unread_shared(t):
+    client, server = pair(t)
+    elsewhere(lambda: None)
+    client.sendall(b"question")
+    shut(client, WR)
+    server.sendall(b"answer")
+    shut(server, WR)
+    pollfor(client, 1)
+    time.sleep(0.05)
+    server.close()
+    time.sleep(0.05)
+    t("poll", pollnow(client))
+    t("error", so_error(client) != 0)
+    t("answer", libc.recv(client.fileno(), 20, socket.MSG_DONTWAIT))
+    t("end", libc.recv(client.fileno(), 20, socket.MSG_DONTWAIT))
+
+
 @behaviour("ends.broken_while_connecting", "what another process's write met, while this one's "
            "connect() has not told of the connection yet")
 def broken_while_connecting(t):
