@@ -35,7 +35,8 @@ SHIM_SRC   := $(filter-out shim/tool.c shim/check.c shim/reach.c shim/offload.c 
 SHIM_OBJ   := $(SHIM_SRC:%.c=$(B)/%.o)
 CONF_OBJ   := $(B)/shim/options.o $(B)/shim/values.o $(B)/shim/layer.o $(B)/shim/text.o \
               $(B)/shim/relations.o $(B)/shim/matchers.o $(B)/shim/rules.o $(B)/shim/config.o \
-              $(B)/shim/params.o $(B)/shim/auth.o $(B)/shim/addrs.o $(B)/shim/planes.o $(B)/shim/log.o
+              $(B)/shim/params.o $(B)/shim/sizes.o $(B)/shim/auth.o $(B)/shim/addrs.o \
+              $(B)/shim/planes.o $(B)/shim/log.o
 TOOL_OBJ   := $(CONF_OBJ) $(B)/shim/tool.o $(B)/shim/check.o $(B)/shim/reach.o $(B)/shim/offload.o \
               $(B)/shim/binary.o $(B)/shim/explain.o $(B)/shim/ledger.o \
               $(B)/shim/userspace/rendezvous.o $(B)/shim/userspace/protocol.o \

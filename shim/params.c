@@ -264,6 +264,20 @@ void params_association(const struct param_sink *to, const struct options *o, un
     }
 }
 
+/*
+ * For the association, since Linux looks whether that leaves discovery on, and else puts the
+ * interface's back with the next packet.
+ */
+void params_path_mtu(const struct param_sink *to, const struct sctp_paddrinfo *path, uint32_t mtu,
+                     bool differ)
+{
+    struct sctp_paddrparams of = {.spp_flags = SPP_PMTUD_DISABLE, .spp_pathmtu = mtu};
+
+    if (differ)
+        of.spp_address = path->spinfo_address;
+    param_set(to, SCTP_PEER_ADDR_PARAMS, "the path MTU", &of, sizeof of);
+}
+
 long sctp_setting(const char *name)
 {
     char path[64], text[24];

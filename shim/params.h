@@ -14,6 +14,7 @@
 #include "kernel/adaptation.h"
 #include "options.h"
 
+struct sctp_paddrinfo; /* <netinet/sctp.h>, beside which usrsctp's own header cannot stand */
 
 /* Where they go to. `what` names the configured options in the words of a message. */
 struct param_sink {
@@ -35,6 +36,13 @@ bool params_stick(const struct options *from, const struct options *to);
 void params_bound(const struct param_sink *to, const struct options *o);
 /* What only an association can be given, which has so many outgoing streams. */
 void params_association(const struct param_sink *to, const struct options *o, unsigned streams);
+
+/*
+ * A path MTU, in bytes, instead of what the kernel discovers: for all paths of the association, or,
+ * where they may differ, for this one.
+ */
+void params_path_mtu(const struct param_sink *to, const struct sctp_paddrinfo *path, uint32_t mtu,
+                     bool differ);
 
 /* auth.c: RFC 4895 and what stands on it. Part of params_socket(). */
 void params_auth(const struct param_sink *to, const struct options *o);

@@ -16,8 +16,8 @@ struct association {
     struct wake wake;     /* and its owner */
     union address local, remote;
     struct convention convention;
-    uint32_t chunk;
-    bool up;
+    uint32_t chunk; /* the largest message, bytes */
+    bool up, pathmtu_is_set, paths_differ;
 };
 
 /*

@@ -13,6 +13,7 @@
 
 #include "../log.h"
 #include "../params.h"
+#include "../sizes.h"
 #include "kernel_socket.h"
 
 enum {
@@ -47,9 +48,34 @@ static void cannot_set(const struct param_sink *sink, const char *what, const ch
     log_warn_once("%s: %s", what, why);
 }
 
+static struct param_sink sink_of(int fd)
+{
+    struct param_sink sink = {.set = set_option, .fail = cannot_set, .fd = fd};
+
+    return sink;
+}
+
 static void set_int(int fd, int level, int name, int value)
 {
     setsockopt(fd, level, name, &value, sizeof value);
+}
+
+/* Beyond the system's limit where this process may. */
+static void set_size(int fd, int force, int name, uint32_t size)
+{
+    int value = (int)size;
+
+    if (setsockopt(fd, SOL_SOCKET, force, &value, sizeof value) != 0)
+        set_int(fd, SOL_SOCKET, name, value);
+}
+
+static uint32_t get_size(int fd, int name)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+
+    getsockopt(fd, SOL_SOCKET, name, &value, &len);
+    return (uint32_t)value;
 }
 
 static void linger(int fd, bool reset)
@@ -62,7 +88,7 @@ static void linger(int fd, bool reset)
 /* Whoever is connected to it sees a reset when this process dies. */
 static int make_socket(int family, const struct parameters *p)
 {
-    struct param_sink sink = {.set = set_option, .fail = cannot_set};
+    struct param_sink sink = sink_of(-1);
     struct sctp_event_subscribe events = {.sctp_association_event = 1,
                                           .sctp_shutdown_event = 1,
                                           .sctp_adaptation_layer_event = 1};
@@ -72,8 +98,8 @@ static int make_socket(int family, const struct parameters *p)
     if (sink.fd < 0)
         return -1;
     parameters_give(p, &o);
-    set_int(sink.fd, SOL_SOCKET, SO_SNDBUF, (int)o.sndbuf);
-    set_int(sink.fd, SOL_SOCKET, SO_RCVBUF, (int)o.rcvbuf);
+    set_size(sink.fd, SO_SNDBUFFORCE, SO_SNDBUF, o.sndbuf);
+    set_size(sink.fd, SO_RCVBUFFORCE, SO_RCVBUF, size_rcvbuf(&o));
     params_mark(&sink);
     params_socket(&sink, &o);
     setsockopt(sink.fd, IPPROTO_SCTP, SCTP_EVENTS, &events, sizeof events);
@@ -138,10 +164,29 @@ static void take_names(struct association *a)
         address_unmap(&a->remote);
 }
 
+/* What fits the peer's window, and the path to it. */
+static void tune(struct association *a)
+{
+    struct sctp_status status;
+    socklen_t len = sizeof status;
+    struct param_sink sink = sink_of(a->source.fd);
+    uint32_t mtu;
+
+    memset(&status, 0, sizeof status);
+    if (getsockopt(a->source.fd, IPPROTO_SCTP, SCTP_STATUS, &status, &len) != 0)
+        return;
+    a->chunk = size_chunk(a->chunk, status.sstat_rwnd, get_size(a->source.fd, SO_SNDBUF));
+    mtu = size_mtu(status.sstat_primary.spinfo_mtu, a->chunk,
+                   get_size(a->source.fd, SO_RCVBUF) / 2);
+    if (mtu != status.sstat_primary.spinfo_mtu && !a->pathmtu_is_set)
+        params_path_mtu(&sink, &status.sstat_primary, mtu, a->paths_differ);
+}
+
 /* Takes over the descriptor; NULL: it is closed. */
 static struct association *make(int fd, const struct parameters *p)
 {
     struct association *a = calloc(1, sizeof *a);
+    struct options o;
 
     if (!a) {
         close(fd);
@@ -152,7 +197,10 @@ static struct association *make(int fd, const struct parameters *p)
     a->source.ready = ready;
     a->convention.ppid = htonl(p->ppid);
     a->convention.stream = (uint16_t)p->stream;
-    a->chunk = p->chunk < p->sndbuf / 2 ? p->chunk : p->sndbuf / 2;
+    parameters_give(p, &o);
+    a->chunk = o.chunk;
+    a->pathmtu_is_set = o.pathmtu != 0;
+    a->paths_differ = paths_are_wanted(&o);
     associations++;
     loop_watch(&a->source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
     return a;
@@ -215,11 +263,21 @@ size_t stack_chunk(const struct association *a)
     return a->chunk;
 }
 
+/* As messages_take_notes(). */
+static int settle(struct association *a)
+{
+    int error = messages_take_notes(a);
+
+    if (a->up)
+        tune(a);
+    return error;
+}
+
 enum link_state stack_link(struct association *a, int *error)
 {
     socklen_t len = sizeof *error;
 
-    *error = a->up ? 0 : messages_take_notes(a);
+    *error = a->up ? 0 : settle(a);
     if (a->up) {
         take_names(a);
         return LINK_UP;
@@ -277,7 +335,7 @@ static void comes(struct source *source, uint32_t events)
         if (!a)
             continue;
         take_names(a);
-        messages_take_notes(a);
+        settle(a);
         user->arrived(l->owner, a);
     }
 }

@@ -7,18 +7,8 @@
 
 #include "../log.h"
 #include "../planes.h"
+#include "../sizes.h"
 #include "internal.h"
-
-/*
- * Loopback's 65536-byte path MTU stalls SCTP at a few Mbit/s: a window update is only sent once
- * the window has grown by a whole MTU, which a default window never does. The limit is 32 KB of
- * data with the DATA chunk's, SCTP's and IPv6's headers, so that 64 KB are two whole packets.
- */
-enum {
-    HEADERS = 16 + 12 + 40,
-    LARGEST_PATH_MTU = 32768 + HEADERS,
-    SMALLEST_CHUNK = 1024,
-};
 
 static void set(int fd, int name, const char *what, const void *value, size_t len)
 {
@@ -64,30 +54,13 @@ bool params_force(int fd, int name, int size)
     return false;
 }
 
-/* How many messages a window holds: a message near it stalls it, and see best_chunk(). */
-enum { MESSAGES_IN_WINDOW = 6 };
-
-/*
- * A window that is full has the sender ask with the next packet whether it is open, and the receiver
- * throws that away. That is rare where the window is larger than the sender's buffer, SNDBUF by
- * default, and no whole number of messages (docs/performance.md).
- */
-static int receive_buffer(const struct options *o)
-{
-    uint32_t odd = o->rcvbuf / MESSAGES_IN_WINDOW >= o->chunk && o->rcvbuf % o->chunk == 0
-                       ? o->chunk / 12 * 5
-                       : 0;
-
-    return (int)(o->rcvbuf + odd);
-}
-
 /*
  * TCP's buffers grow beyond net.core.*mem_max, SCTP's stop there, except for who may administer the
  * network. The window is fixed by SO_RCVBUF at connect/listen.
  */
 static void apply_buffers(int fd, const struct options *o)
 {
-    int rcvbuf = receive_buffer(o);
+    int rcvbuf = (int)size_rcvbuf(o);
 
     if (!params_force(fd, SO_RCVBUFFORCE, rcvbuf))
         set_int_option(fd, SOL_SOCKET, SO_RCVBUF, rcvbuf);
@@ -249,49 +222,14 @@ static uint32_t own_window(int fd, const struct options *o)
     return granted(fd, SO_RCVBUF, fd_info(fd)->rcvbuf, o->rcvbuf) / 2;
 }
 
-/*
- * A message near the peer's window stalls it. And when a window that was closed opens, the packet
- * that the receiver has thrown away must not wait for its timer: three behind it have it repeated.
- * They must fit the window that has opened, and the send buffer (docs/performance.md).
- */
-static uint32_t best_chunk(uint32_t most, uint32_t window, uint32_t buffer)
-{
-    uint32_t part = (window ? window - 1 : 0) / MESSAGES_IN_WINDOW; /* not whole: receive_buffer() */
-
-    if (part > buffer / 8)
-        part = buffer / 8;
-    if (part >= most)
-        return most;
-    return part > SMALLEST_CHUNK ? part : SMALLEST_CHUNK;
-}
-
-/*
- * So that a message is a packet at least: more of them in one would be as long as the path takes. And
- * so that the own window is announced in time.
- */
-static uint32_t best_mtu(int fd, const struct options *o)
-{
-    uint32_t part = own_window(fd, o) / 4;
-    uint32_t most = fd_info(fd)->chunk < part ? fd_info(fd)->chunk : part;
-
-    return most < LARGEST_PATH_MTU - HEADERS ? most + HEADERS : LARGEST_PATH_MTU;
-}
-
-/*
- * For the association: Linux looks whether that leaves discovery on, and else puts the interface's
- * back with the next packet. But not where its paths may differ.
- */
-void params_limit_mtu(int fd, const struct sctp_paddrinfo *info)
+void params_limit_mtu(int fd, const struct sctp_paddrinfo *path)
 {
     const struct options *o = options_of(fd);
-    struct sctp_paddrparams path = {.spp_flags = SPP_PMTUD_DISABLE};
+    uint32_t mtu = size_mtu(path->spinfo_mtu, fd_info(fd)->chunk, own_window(fd, o));
+    struct param_sink to = socket_of(fd);
 
-    if (info->spinfo_mtu <= LARGEST_PATH_MTU || o->pathmtu)
-        return;
-    path.spp_pathmtu = best_mtu(fd, o);
-    if (paths_are_wanted(o))
-        path.spp_address = info->spinfo_address;
-    set(fd, SCTP_PEER_ADDR_PARAMS, "the path MTU", &path, sizeof path);
+    if (mtu != path->spinfo_mtu && !o->pathmtu)
+        params_path_mtu(&to, path, mtu, paths_are_wanted(o));
 }
 
 /* What both ends have to offer, and how the kernel says that the peer did not. */
@@ -326,7 +264,7 @@ void params_tune(int fd, const struct sctp_status *status)
     struct param_sink to = socket_of(fd);
 
     fd_info(fd)->chunk =
-        o->messages ? UINT32_MAX : best_chunk(o->chunk, status->sstat_rwnd, send_buffer(fd, o));
+        o->messages ? UINT32_MAX : size_chunk(o->chunk, status->sstat_rwnd, send_buffer(fd, o));
     fd_info(fd)->ostreams = status->sstat_outstrms;
     if (o->stream >= status->sstat_outstrms)
         use_stream_zero(fd, o, status->sstat_outstrms);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How large messages, packets and windows are, so that none of them stalls the others: in bytes. Of
+ * the kernel's SCTP; docs/performance.md says what was measured.
+ */
+#ifndef SCTPSHIM_SIZES_H
+#define SCTPSHIM_SIZES_H
+
+#include <stdint.h>
+
+#include "options.h"
+
+/* SO_RCVBUF, where the process may: half of twice that is announced as the window. */
+uint32_t size_rcvbuf(const struct options *o);
+/* The messages to a peer with that window, out of a send buffer as SO_SNDBUF is read: at most MOST. */
+uint32_t size_chunk(uint32_t most, uint32_t window, uint32_t sndbuf);
+/* The path MTU to set, where the interface has that one, for such messages and that own window. */
+uint32_t size_mtu(uint32_t mtu, uint32_t chunk, uint32_t window);
+
+#endif
