@@ -471,15 +471,19 @@ int hook_dup3(int fd, int to, int flags)
     return duplicated(fd, libc.dup3(fd, to, flags));
 }
 
+static bool sets_signals(int command)
+{
+    return command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG;
+}
+
 int hook_fcntl(int fd, int command, void *arg)
 {
     int result;
 
-    if (command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG)
+    if (sets_signals(command))
         fd_touch(fd);
     result = libc.fcntl(fd, command, arg);
-    if (result >= 0 && (command == F_SETFD || command == F_SETFL || command == F_SETOWN ||
-                        command == F_SETOWN_EX || command == F_SETSIG))
+    if (result >= 0 && (command == F_SETFD || command == F_SETFL || sets_signals(command)))
         dual_fcntl(fd, command, arg);
     return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? duplicated(fd, result) : result;
 }

@@ -347,9 +347,9 @@ int kernel_ioctl(int fd, unsigned long request, void *arg)
     case FIOSETOWN:
     case SIOCSPGRP:
         fd_touch(fd);
-        return libc.ioctl(fd, request, arg);
+        break;
     default:
         dual_ioctl(fd, request, arg);
-        return libc.ioctl(fd, request, arg);
     }
+    return libc.ioctl(fd, request, arg);
 }
