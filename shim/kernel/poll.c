@@ -35,24 +35,6 @@ static short error_bit(int fd)
     return state_get(fd) & STATE_DUE ? POLLERR : 0;
 }
 
-/*
- * A connect came to its end: what the kernel calls readable is the peer's announcement. Who asks for
- * the peer's end alone is not shown that. It may have been used, and be over, in another process.
- */
-static short connecting(const struct pollfd *at)
-{
-    short now;
-
-    if (at->revents & POLLERR && !fallback_is_open(at->fd))
-        return ALL_BITS | POLLERR;
-    if (!(at->revents & (POLLIN | POLLRDNORM | POLLERR)) && !(at->events & POLLRDHUP))
-        return at->revents;
-    if (link_look(at->fd) == LINK_FAILED && fd_is_ours(at->fd))
-        return ALL_BITS | POLLERR;
-    now = look_again(at);
-    return now & POLLHUP ? now | error_bit(at->fd) : now;
-}
-
 /* Is the end of the peer's direction asked for, or would it be the connection's? */
 static bool asks_for_end(const struct pollfd *at)
 {
@@ -94,6 +76,25 @@ static short open_events(const struct pollfd *at)
         return seen;
     }
     return look_again(at) | mute_bit(at->fd);
+}
+
+/*
+ * A connect came to its end: what the kernel calls readable is the peer's announcement. Who asks for
+ * the peer's end alone is not shown that. It may have been used, and be over, in another process.
+ */
+static short connecting(const struct pollfd *at)
+{
+    struct pollfd now = *at;
+
+    if (at->revents & POLLERR && !fallback_is_open(at->fd))
+        return ALL_BITS | POLLERR;
+    if (!(at->revents & (POLLIN | POLLRDNORM | POLLERR)) && !(at->events & POLLRDHUP) &&
+        fd_is_unshared(at->fd))
+        return at->revents;
+    if (link_look(at->fd) == LINK_FAILED && fd_is_ours(at->fd))
+        return ALL_BITS | POLLERR;
+    now.revents = look_again(at);
+    return known_kind(at->fd) == FD_OPEN ? open_events(&now) : now.revents;
 }
 
 /* Gone before it was accepted: it still takes one write, if this direction is open. */

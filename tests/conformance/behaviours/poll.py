@@ -13,8 +13,8 @@ import sys
 import time
 
 import libc
-from harness import (LOCAL, Background, Signals, alarms, behaviour, bits, fill, listener, pair,
-                     pollfor, pollnow, send_each, take, tcp, tight, waited)
+from harness import (LOCAL, Background, Signals, alarms, behaviour, bits, fill, in_child, listener,
+                     pair, pollfor, pollnow, send_each, take, tcp, tight, waited)
 
 ALL = 1 | 2 | 4 | 0x2000
 
@@ -82,6 +82,23 @@ def inherited(t):
                               pass_fds=[idle.fileno(), begun.fileno()])
         t(name, done.stdout)
         server.close()
+
+
+@behaviour("poll.ended_elsewhere", "a process has not looked whether its connect() came up, and polls when "
+           "another has used the connection, and both ends are over")
+def ended_elsewhere(t):
+    for mask in ALL, 4, 0:
+        lsock, client = listener(), tcp(blocking=False)
+        go, wait = os.pipe()[::-1]
+        t(f"connect {mask:#x}", libc.connect(client.fileno(), lsock.getsockname()))
+        server = lsock.accept()[0]
+        child = in_child(lambda: [os.read(wait, 1), pollnow(client, mask)][1])
+        time.sleep(0.05)
+        t(f"shutdown {mask:#x}", libc.raw("shutdown", client.fileno(), socket.SHUT_WR))
+        server.shutdown(socket.SHUT_WR)
+        time.sleep(0.05)
+        os.write(go, b"x")
+        t(f"poll {mask:#x}", child.result())
 
 
 @behaviour("poll.masks", "only the bits asked for, and those nobody can refuse")
