@@ -73,6 +73,7 @@ ROOM_SHUT = ("A epadd c0 IN+OUT+ET", "A shutdown c0 RD", "A epwait 0", "A send c
 SHUT = ("B send s0 write 5", "A epadd c0 IN+ET", "A epwait 0", "A shutdown c0 WR", "A epwait 0")
 OPTIONS = ("A setopt c0 TCP_KEEPCNT 3", "A pass c0 B c0", "B getopt c0 TCP_KEEPCNT")
 KILLED = ("B shutdown s0 WR", "A kill", "B send s0 write 9")
+ARRIVES = ("A epadd c0 IN+ET", "B send s0 send 8000000 DONTWAIT", "A epwait 0", "A epwait 0")
 CLOSED = ("B fork C", "A send c0 write 1", "A shutdown c0 WR", "B shutdown s0 WR", "B close s0",
           "A poll c0 OUT 0")
 TAKEN_BACK = ("A pass c0 B c0", "B connect c0 l0", "A recv c0 read 9")
@@ -132,6 +133,11 @@ COMPARED = (
     ((KILLED[0], "A recv c0 read 5", *KILLED[1:]), "ok 5 gone EPIPE", "ok 5 gone ECONNRESET", None),
     ((KILLED[0], "A recv c0 read 5", *KILLED[1:]), "ok 0 gone EPIPE", "ok 0 gone ECONNRESET", 3),
     (KILLED[1:], "gone EPIPE_SIGPIPE", "gone ECONNRESET", 1),
+    (ARRIVES, "ok part c0:IN c0:IN", "ok part c0:IN nothing", None),
+    (ARRIVES, "ok part c0:IN nothing", "ok part c0:IN c0:IN", None),
+    (ARRIVES, "ok part c0:IN nothing", "ok part c0:IN c0:HUP", 3),
+    (ARRIVES, "ok all c0:IN c0:IN", "ok all c0:IN nothing", 3),
+    (("A epadd c0 IN", *ARRIVES[1:]), "ok part c0:IN c0:IN", "ok part c0:IN nothing", 3),
     (CLOSED, "ok all ok ok ok OUT+HUP", "ok all ok ok ok OUT+ERR+HUP", None),
     (CLOSED[1:], "all ok ok ok OUT+HUP", "all ok ok ok OUT+ERR+HUP", 4),
     (CLOSED[::2] + CLOSED[3:], "ok ok ok ok OUT+HUP", "ok ok ok ok OUT+ERR+HUP", 4),
