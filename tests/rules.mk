@@ -17,7 +17,7 @@ LOSSY      := tests/userspace/test_hosts.py::test_bulk_arrives_on_a_lossy_path
 
 # A guest has one processor: this one runs beside all the rest, the other guest included.
 BESIDE     := tests/conformance tests/wire tests/build tests/cli tests/rules tests/status \
-              tests/options tests/interop $(BOTH) $(LOSSY)
+              tests/options tests/interop tests/demo tests/bench $(BOTH) $(LOSSY)
 
 CHECKS     := check check-long check-clang check-asan check-tsan check-ubsan check-valgrind \
               check-fuzz check-bare
@@ -36,8 +36,8 @@ check-others:
 	@set -e; for test in $(UNIT_TESTS); do echo "$$test"; $$test; done
 	$(MAKE) RUNS='-runs=10000 -seed=1' fuzz-parsers
 	$(PYTEST) -m 'not long' $(HERE) --ignore=$(BOTH) --ignore=$(LEG)
-	$(PYTEST) -m 'userspace and not long' tests/apps
-	tests/vm/run -t 2400 $(PYTEST) -m 'not long and not userspace' $(HERE:%=--ignore=%) \
+	$(PYTEST) -m 'here and not long' tests/apps
+	tests/vm/run -t 2400 $(PYTEST) -m 'not long and not here' $(HERE:%=--ignore=%) \
 	    $(BESIDE:%=--ignore=%) tests
 
 check-all:
@@ -46,9 +46,9 @@ check-all:
 # ---- What check leaves out ----
 
 check-long: all test-programs
-	$(PYTEST) -m 'userspace and long' tests/apps
+	$(PYTEST) -m 'here and long' tests/apps
 	$(PYTEST) -m long tests/vm tests/userspace --ignore=$(LEG)
-	tests/vm/run -t 6000 $(PYTEST) -m 'long and not userspace' tests/apps tests/cpython \
+	tests/vm/run -t 6000 $(PYTEST) -m 'long and not here' tests/apps tests/cpython \
 	    tests/net $(LEG)
 
 # The other compiler; it warns of other things.

@@ -62,7 +62,8 @@ def payload(public):
     return sized
 
 
-@pytest.fixture(params=["tcp", "sctp", pytest.param("userspace", marks=pytest.mark.userspace)])
+@pytest.fixture(params=[pytest.param("tcp", marks=pytest.mark.here), "sctp",
+                        pytest.param("userspace", marks=pytest.mark.here)])
 def app(request, tmp_path, launcher):
     """Programs over plain TCP, which shows that the test itself is right, then under the shim."""
     if request.param == "userspace" and os.geteuid() != 0:

@@ -102,9 +102,11 @@ def rcvbuf(stage):
 @row("1k", "512")
 def chunk(stage):
     """The messages that the peer reads."""
-    program, _, peer = stage.connected(**settings("CHUNK"))
+    program, sock, peer = stage.connected(**settings("CHUNK"))
+    sock.close()
     assert program("s.sendall(b'x' * 3000); s.close()") is None
-    assert [len(data) for data, _, _ in peer.messages()[:-1]] == [1024, 1024, 952]
+    *messages, end = peer.messages()
+    assert [len(data) for data, _, _ in messages] == [1024, 1024, 952] and end == "end"
 
 
 @row("2k", "0")
@@ -444,11 +446,14 @@ def messages(stage):
 
 def streams_used(stage, lines, **options):
     """The streams of the messages that these lines write."""
-    program, _, peer = stage.connected(**options)
+    program, sock, peer = stage.connected(**options)
+    sock.close()
     for line in lines:
         program(line)
     program("s.close()")
-    return [stream for _, _, stream in peer.messages()[:-1]]
+    *messages, end = peer.messages()
+    assert end == "end"
+    return [stream for _, _, stream in messages]
 
 
 @row("writes", "often", MESSAGES="yes", OSTREAMS=3)
