@@ -125,7 +125,7 @@ bool is_closed(int fd)
         return !is_held_up(fd);
     if (ready_now(fd, 0) & POLLERR) {
         hang_up_on_error(fd);
-    } else if (ends & FDF_WRITE_SHUT) {
+    } else if (ends & (FDF_WRITE_SHUT | FDF_GONE_EARLY)) {
         head_settle(fd);
         (void)end_met(fd);
     }

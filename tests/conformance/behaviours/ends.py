@@ -504,6 +504,21 @@ def reset_unaccepted(t):
         t(name, call(server))
 
 
+@behaviour("ends.reset_unaccepted_read", "a client sends and resets before it is accepted, and what it "
+           "sent has been read: shutdown, getpeername, here and in another process")
+def reset_unaccepted_read(t):
+    for name, call in (("shutdown", lambda server: shut(server, WR)),
+                       ("name", name_of_peer),
+                       ("there", lambda server: elsewhere(shut, server, RDWR))):
+        lsock, client = listener(), tcp()
+        client.connect(lsock.getsockname())
+        client.sendall(b"data")
+        reset_by(client)
+        time.sleep(0.02)
+        server, _ = lsock.accept()
+        t(name, [libc.recv(server.fileno(), 4), call(server), pollnow(server)])
+
+
 @behaviour("ends.answered_unread", "a server answers and closes, with some of the request unread and more "
            "on its way: the answer arrives")
 def answered_unread(t):
