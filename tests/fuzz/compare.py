@@ -152,6 +152,15 @@ def option_set_late(story, index, end, tcp, shim):
         and other.words[3] == step.words[3] for other in story.waited(end, index)))
 
 
+def thrown_away(story, index, end, tcp, shim):
+    """What the end was sent before its accept() found no room beside what others were sent."""
+    if end is None or not sane(story, index, tcp, shim) or not story.crowded(end, index):
+        return False
+    if readiness(story, index):
+        return bits(tcp) - bits(shim) <= {"IN", "RDHUP", "HUP"} and bits(shim) < bits(tcp)
+    return shim in ("0", "EAGAIN") and story.steps[index].verb in ("fionread", "recv", "drain")
+
+
 def reset_when_over(story, index, end, tcp, shim):
     """The peer has ended and closed; what the end had sent before its own end, it had no room for."""
     return (end is not None and sane(story, index, tcp, shim) and story.closed(peer_of(end), index)
@@ -249,6 +258,7 @@ RULES = (
     Rule("ends.reset_unaccepted", reset_behind_data, diverges=True),
     Rule("ends.unaccepted_shared", dropped_unaccepted, diverges=True),
     Rule("accept.late_options", option_set_late),
+    Rule("accept.crowded", thrown_away, diverges=True),
     Rule("ends.reset_over", reset_when_over, diverges=True),
     Rule("teardown.shutdown_read_later", dropped_after_shutdown, diverges=True),
 )

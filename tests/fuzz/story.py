@@ -138,10 +138,23 @@ class Story:
         """The steps while the end's connection waited to be accepted."""
         begin = next((at for at, (step, _) in enumerate(self.before(index))
                       if step.verb == "connect" and step.end == peer_of(end)), None)
-        done = next((at for at, (step, shown) in enumerate(self.before(index))
+        done = self.accepted_at(end, index)
+        return [] if None in (begin, done) else self.steps[begin:done]
+
+    def accepted_at(self, end, index):
+        """The step whose accept() made the end; None: none yet."""
+        return next((at for at, (step, shown) in enumerate(self.before(index))
                      if getattr(step, "joined", step).verb == "accept" and step.end == end
                      and shown.startswith("length")), None)
-        return [] if None in (begin, done) else self.steps[begin:done]
+
+    def crowded(self, end, index):
+        """Whether another was sent all that buffers take while it waited, as the end did, to be
+        accepted."""
+        done = self.accepted_at(end, index)
+        return done is not None and any(
+            step.verb in SENDS and "part" in shown and step.end[0] == "c" and step.end != peer_of(end)
+            and self.accepted_at(peer_of(step.end), at) is None
+            for at, (step, shown) in enumerate(self.before(done)))
 
     def gone_before_accept(self, end, index):
         """Whether the end was accepted when its peer had been closed."""

@@ -82,6 +82,8 @@ BEHIND = ("A send c0 sendto 8000000 DONTWAIT", "A shutdown c0 WR", "B poll s0 IN
           "B shutdown s0 WR", "B recv s0 recv 9 DONTWAIT")
 LATE = ("B listen l0 8", "A connect c0 l0", "B setopt l0 TCP_KEEPIDLE 60", "B accept l0 s0",
         "B getopt s0 TCP_KEEPIDLE")
+CROWDED = ("A connect c0 l0", "A connect c1 l0", "A send c0 send 8000000 DONTWAIT",
+           "A send c1 write 9", "B accept l0 s0", "B accept l0 s1", "B fionread s1")
 OVERFULL = ("B shutdown s0 WR", "A send c0 send 8000000 DONTWAIT", "A shutdown c0 WR", "B close s0",
             "A poll c0 IN 0")
 COMPARED = (
@@ -89,6 +91,13 @@ COMPARED = (
     (LATE, "ok ok ok length_16 7200", "ok ok ok length_16 EINVAL", 4),
     (LATE[:1] + LATE[2:3] + LATE[1:2] + LATE[3:], "ok ok ok length_16 60", "ok ok ok length_16 7200",
      4),
+    (CROWDED, "ok ok part all length_16 length_16 9", "ok ok part all length_16 length_16 0", None),
+    (CROWDED, "ok ok part all length_16 length_16 9", "ok ok part all length_16 length_16 EINVAL", 6),
+    (CROWDED, "ok ok all all length_16 length_16 9", "ok ok all all length_16 length_16 0", 6),
+    (CROWDED[:2] + CROWDED[4:5] + CROWDED[2:4] + CROWDED[5:],
+     "ok ok length_16 part all length_16 9", "ok ok length_16 part all length_16 0", 6),
+    (CROWDED[:6] + ("B poll s1 IN 0",), "ok ok part all length_16 length_16 IN",
+     "ok ok part all length_16 length_16 -", None),
     (OVERFULL, "ok part ok ok IN+ERR+HUP", "ok part ok ok IN+HUP", None),
     (OVERFULL, "ok all ok ok IN+ERR+HUP", "ok all ok ok IN+HUP", 4),
     (OVERFULL[1:], "part ok ok IN+ERR+HUP", "part ok ok IN+HUP", 3),

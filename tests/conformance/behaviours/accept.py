@@ -9,8 +9,8 @@ import struct
 import time
 
 import libc
-from harness import (LOCAL, Background, Signals, alarms, behaviour, bits, fresh, in_child, listener,
-                     nodelay, pair, plain, pollfor, pollnow, port_of, quiet, settle, take, tcp,
+from harness import (LOCAL, Background, Signals, alarms, behaviour, bits, fill, fresh, in_child,
+                     listener, nodelay, pair, plain, pollfor, pollnow, port_of, quiet, settle, take, tcp,
                      waited)
 
 SOL, TCP = socket.SOL_SOCKET, socket.IPPROTO_TCP
@@ -37,6 +37,21 @@ def flags(t):
         t.prove(fd)
         del keep
     t("empty", libc.accept(lsock.fileno())[0])
+
+
+@behaviour("accept.crowded", "two connections that wait to be accepted have been sent all that buffers "
+           "take, and a third a little: that can be read with its accept(); all of it in the end")
+def crowded(t):
+    lsock = listener()
+    clients = connected(lsock, 3)
+    for client in clients[:2]:
+        fill(client)
+    clients[2].sendall(b"x" * 30000)
+    *others, third = [lsock.accept()[0] for _ in clients]
+    t("at once", pollnow(third, select.POLLIN, 50))
+    t("all", len(take(third, 30000)))
+    for other in others:
+        other.close()
 
 
 @behaviour("accept.bad_flags", "accept4 with unknown flags, and on an idle non-blocking listener")
