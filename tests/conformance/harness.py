@@ -222,10 +222,10 @@ def send_each(sock, messages):
     settle(sock)
 
 
-def fill(sock, block=65536):
-    """Send without blocking until nothing more is taken; the number of bytes accepted."""
+def fill(sock, block=65536, most=1 << 30):
+    """Send without blocking until nothing more is taken, or MOST; the number of bytes accepted."""
     total, data, refusals = 0, b"x" * block, 0
-    while refusals < 6:              # a delayed acknowledgement still makes room, once or twice
+    while refusals < 6 and total < most:              # a delayed acknowledgement still makes room, once or twice
         sent = libc.send(sock.fileno(), data, socket.MSG_DONTWAIT)
         if sent == "EAGAIN":
             refusals += 1

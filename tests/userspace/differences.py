@@ -80,5 +80,6 @@ KERNEL_LEG = {
     "options.keepalive_finds_death": (OWN_LIFE, {"about 6 s": None, "errors": None, "ended": None}),
     "options.user_timeout_and_keepalive": (OWN_LIFE, {"about 5 s": None, "errors": None,
                                                       "ended": None}),
+    "sendfile.interrupted": (ROOM, {"count": None}),
     "teardown.peer_closes_while_sending": (ROOM, {"blocked": None, "send": None, "next": None}),
 }
