@@ -220,7 +220,8 @@ def heard_later(story, index, end, tcp, shim):
 
 def ended_on_the_way(story, index, end, tcp, shim):
     """What the end had to send before its direction ends is not its own any more."""
-    return (story.steps[index].verb == "shutdown" and (tcp, shim) == ("ok", "ENOTCONN")
+    return (((story.steps[index].verb, tcp) == ("shutdown", "ok")
+             or story.steps[index].verb == "getpeername") and shim == "ENOTCONN"
             and story.shut_at(end, "WR", index) is not None
             and story.unread(peer_of(end), index) >= UNKNOWN)
 

@@ -185,6 +185,8 @@ USERSPACE_COMPARED = (
     (SHUT_BEFORE, "ok ok ENOTCONN ok ok EAGAIN", "ok ok ENOTCONN ok ok 0", None),
     (SHUT_BEFORE, "ok ok ok ok ok EAGAIN", "ok ok ok ok ok 0", 5),
     (MORE_TO_SEND, "part ok ok ok", "part ok ok ENOTCONN", None),
+    ((*MORE_TO_SEND[:3], "A getpeername c0"), "part ok ok length_16", "part ok ok ENOTCONN", None),
+    ((*MORE_TO_SEND[:3], "A getpeername c0"), "part ok ok length_16", "part ok ok EINVAL", 3),
     (MORE_TO_SEND, "all ok ok ok", "all ok ok ENOTCONN", 3),
     (MORE_TO_SEND, "part ok ok ok", "part ok ENOTCONN ok", 2),
     (GOES_ON, "ok part nothing", "ok part c0:OUT", None),

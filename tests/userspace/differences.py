@@ -35,7 +35,7 @@ DIFFERENCES = {
     "ends.name_asked_late": (FORGOTTEN, {"as the peer saw it": False}),
     "ends.shut_before": (EARLY_END, {"poll 1": None, "poll 2": None}),
     "ends.shut_before_elsewhere": (EARLY_END, {"poll 1": None, "poll 2": None}),
-    "ends.shut_with_more_to_send": (ROOM, {"shutdown": "ENOTCONN"}),
+    "ends.shut_with_more_to_send": (ROOM, {"shutdown": "ENOTCONN", "name": "ENOTCONN"}),
     "ends.reset_over": (ROOM, {"poll": "IN|OUT|HUP|RDHUP", "error": 0}),
     "listen.in_use": ("that a wildcard and an address share a port is found by listen(), not bind()",
                       {"wildcard": 0}),

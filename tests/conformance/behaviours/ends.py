@@ -569,14 +569,15 @@ def name_asked_late(t):
     t("as the peer saw it", tuple(child.result()) == peer)
 
 
-@behaviour("ends.shut_with_more_to_send", "shutdown once more when both directions have been shut down, "
-           "but the peer has not taken all yet")
+@behaviour("ends.shut_with_more_to_send", "shutdown once more, and the peer's name, when both directions "
+           "have been shut down, but the peer has not taken all yet")
 def shut_with_more_to_send(t):
     client, server = tight(t)
     fill(client)
     shut(client, WR)
     shut(server, WR)
     pollfor(client, 0x2000)
+    t("name", name_of_peer(client))
     t("shutdown", shut(client, WR))
 
 
