@@ -233,9 +233,9 @@ def room_on_the_way(story, index, end, tcp, shim):
 
 
 def name_forgotten(story, index, end, tcp, shim):
-    """Of a connection that is over, asked for by a process that had no part in it."""
+    """Of a connection that is over, asked for by a process that had no part in it, or never asked."""
     return (story.steps[index].verb == "getsockname" and " port " in tcp and "any port " in shim
-            and story.moved(end, index)
+            and (story.moved(end, index) or (end[0] == "c" and not story.named(end, index)))
             and story.ended(end, index) and story.ended(peer_of(end), index))
 
 

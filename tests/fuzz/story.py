@@ -186,6 +186,11 @@ class Story:
                 and any(at > since and step.verb in ("close", "dup2") and step.end == end
                         and self.unread(end, at) > 0 for at, step in enumerate(steps)))
 
+    def named(self, end, index):
+        """Whether the end was asked for a name of its connection before step INDEX."""
+        return any(step.verb in ("getsockname", "getpeername") and step.end == end
+                   for step, _ in self.before(index - 1))
+
     def moved(self, end, index):
         """Whether the end has been held by more than the process that made it."""
         return any((step.verb == "pass" and step.end == end) or step.verb in ("fork", "exec")

@@ -180,7 +180,10 @@ KNOWN, FORGOTTEN = "length_16_loopback_port_a", "length_16_any_port_b"
 USERSPACE_COMPARED = (
     (OVER, f"ok ok ok {KNOWN}", f"ok ok ok {FORGOTTEN}", None),
     (OVER, f"ok ok ok {KNOWN}", "ok ok ok ENOTCONN", 3),
-    (OVER[1:], f"ok ok {KNOWN}", f"ok ok {FORGOTTEN}", 2),
+    (OVER[1:], f"ok ok {KNOWN}", f"ok ok {FORGOTTEN}", None),
+    ((OVER[3], *OVER[1:]), f"{KNOWN} ok ok {KNOWN}", f"{KNOWN} ok ok {FORGOTTEN}", 3),
+    (("B shutdown s0 WR", "C shutdown c0 WR", "B getsockname s0"), f"ok ok {KNOWN}",
+     f"ok ok {FORGOTTEN}", 2),
     (OVER[::2] + OVER[3:], f"ok ok {KNOWN}", f"ok ok {FORGOTTEN}", 2),
     (SHUT_BEFORE, "ok ok ENOTCONN ok ok EAGAIN", "ok ok ENOTCONN ok ok 0", None),
     (SHUT_BEFORE, "ok ok ok ok ok EAGAIN", "ok ok ok ok ok 0", 5),
