@@ -44,15 +44,18 @@ uint32_t size_chunk(uint32_t most, uint32_t window, uint32_t sndbuf)
     return part > SMALLEST_CHUNK ? part : SMALLEST_CHUNK;
 }
 
+bool size_mtu_stalls(uint32_t mtu)
+{
+    return mtu > LARGEST_PATH_MTU;
+}
+
 /*
  * So that a message is a packet at least: more of them in one would be as long as the path takes. And
  * so that the own window is announced in time.
  */
-uint32_t size_mtu(uint32_t mtu, uint32_t chunk, uint32_t window)
+uint32_t size_mtu(uint32_t chunk, uint32_t window)
 {
     uint32_t most = chunk < window / 4 ? chunk : window / 4;
 
-    if (mtu <= LARGEST_PATH_MTU)
-        return mtu;
     return most < LARGEST_PATH_MTU - HEADERS ? most + HEADERS : LARGEST_PATH_MTU;
 }

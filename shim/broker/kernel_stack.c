@@ -26,7 +26,7 @@ const uint32_t stack_leg_network = LEG_NET_KERNEL;
 
 struct listener {
     struct source source;
-    struct parameters parameters;
+    struct options options;
     void *owner;
 };
 
@@ -86,22 +86,20 @@ static void linger(int fd, bool reset)
 }
 
 /* Whoever is connected to it sees a reset when this process dies. */
-static int make_socket(int family, const struct parameters *p)
+static int make_socket(int family, const struct options *o)
 {
     struct param_sink sink = sink_of(-1);
     struct sctp_event_subscribe events = {.sctp_association_event = 1,
                                           .sctp_shutdown_event = 1,
                                           .sctp_adaptation_layer_event = 1};
-    struct options o;
 
     sink.fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_SCTP);
     if (sink.fd < 0)
         return -1;
-    parameters_give(p, &o);
-    set_size(sink.fd, SO_SNDBUFFORCE, SO_SNDBUF, o.sndbuf);
-    set_size(sink.fd, SO_RCVBUFFORCE, SO_RCVBUF, size_rcvbuf(&o));
+    set_size(sink.fd, SO_SNDBUFFORCE, SO_SNDBUF, o->sndbuf);
+    set_size(sink.fd, SO_RCVBUFFORCE, SO_RCVBUF, size_rcvbuf(o));
     params_mark(&sink);
-    params_socket(&sink, &o);
+    params_socket(&sink, o);
     setsockopt(sink.fd, IPPROTO_SCTP, SCTP_EVENTS, &events, sizeof events);
     linger(sink.fd, true);
     return sink.fd;
@@ -170,23 +168,20 @@ static void tune(struct association *a)
     struct sctp_status status;
     socklen_t len = sizeof status;
     struct param_sink sink = sink_of(a->source.fd);
-    uint32_t mtu;
 
     memset(&status, 0, sizeof status);
     if (getsockopt(a->source.fd, IPPROTO_SCTP, SCTP_STATUS, &status, &len) != 0)
         return;
     a->chunk = size_chunk(a->chunk, status.sstat_rwnd, get_size(a->source.fd, SO_SNDBUF));
-    mtu = size_mtu(status.sstat_primary.spinfo_mtu, a->chunk,
-                   get_size(a->source.fd, SO_RCVBUF) / 2);
-    if (mtu != status.sstat_primary.spinfo_mtu && !a->pathmtu_is_set)
-        params_path_mtu(&sink, &status.sstat_primary, mtu, a->paths_differ);
+    if (size_mtu_stalls(status.sstat_primary.spinfo_mtu) && !a->pathmtu_is_set)
+        params_path_mtu(&sink, &status.sstat_primary,
+                        size_mtu(a->chunk, get_size(a->source.fd, SO_RCVBUF) / 2), a->paths_differ);
 }
 
 /* Takes over the descriptor; NULL: it is closed. */
-static struct association *make(int fd, const struct parameters *p)
+static struct association *make(int fd, const struct options *o)
 {
     struct association *a = calloc(1, sizeof *a);
-    struct options o;
 
     if (!a) {
         close(fd);
@@ -195,12 +190,11 @@ static struct association *make(int fd, const struct parameters *p)
     }
     a->source.fd = fd;
     a->source.ready = ready;
-    a->convention.ppid = htonl(p->ppid);
-    a->convention.stream = (uint16_t)p->stream;
-    parameters_give(p, &o);
-    a->chunk = o.chunk;
-    a->pathmtu_is_set = o.pathmtu != 0;
-    a->paths_differ = paths_are_wanted(&o);
+    a->convention.ppid = htonl(o->ppid);
+    a->convention.stream = (uint16_t)o->stream;
+    a->chunk = o->chunk;
+    a->pathmtu_is_set = o->pathmtu != 0;
+    a->paths_differ = paths_are_wanted(o);
     associations++;
     loop_watch(&a->source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
     return a;
@@ -210,9 +204,12 @@ struct association *stack_connect(const union address *local, const union addres
                                   const struct parameters *parameters, void *owner)
 {
     union address from = *local, to = take_loopback(remote);
-    int fd = make_socket(remote->any.sa_family, parameters), error;
     struct association *a;
+    struct options o;
+    int fd, error;
 
+    parameters_give(parameters, &o);
+    fd = make_socket(remote->any.sa_family, &o);
     if (fd < 0)
         return NULL;
     if (address_is_any(&from)) {
@@ -227,7 +224,7 @@ struct association *stack_connect(const union address *local, const union addres
     }
     if (connect(fd, &to.any, address_len(&to)) != 0 && errno != EINPROGRESS)
         goto failed;
-    a = make(fd, parameters);
+    a = make(fd, &o);
     if (!a)
         return NULL;
     a->wake.owner = owner;
@@ -331,7 +328,7 @@ static void comes(struct source *source, uint32_t events)
             stack_unlisten(l);
             return;
         }
-        a = make(fd, &l->parameters);
+        a = make(fd, &l->options);
         if (!a)
             continue;
         take_names(a);
@@ -350,10 +347,10 @@ struct listener *stack_listen(const union address *local, bool v6only,
         errno = ENOBUFS;
         return NULL;
     }
-    l->parameters = *parameters;
+    parameters_give(parameters, &l->options);
     l->owner = owner;
     l->source.ready = comes;
-    l->source.fd = make_socket(local->any.sa_family, parameters);
+    l->source.fd = make_socket(local->any.sa_family, &l->options);
     if (l->source.fd >= 0 && local->any.sa_family == AF_INET6)
         set_int(l->source.fd, IPPROTO_IPV6, IPV6_V6ONLY, v6only);
     if (l->source.fd >= 0 && bind_at(l->source.fd, local) == 0 &&

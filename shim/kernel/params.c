@@ -225,11 +225,11 @@ static uint32_t own_window(int fd, const struct options *o)
 void params_limit_mtu(int fd, const struct sctp_paddrinfo *path)
 {
     const struct options *o = options_of(fd);
-    uint32_t mtu = size_mtu(path->spinfo_mtu, fd_info(fd)->chunk, own_window(fd, o));
     struct param_sink to = socket_of(fd);
 
-    if (mtu != path->spinfo_mtu && !o->pathmtu)
-        params_path_mtu(&to, path, mtu, paths_are_wanted(o));
+    if (size_mtu_stalls(path->spinfo_mtu) && !o->pathmtu)
+        params_path_mtu(&to, path, size_mtu(fd_info(fd)->chunk, own_window(fd, o)),
+                        paths_are_wanted(o));
 }
 
 /* What both ends have to offer, and how the kernel says that the peer did not. */

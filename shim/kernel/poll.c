@@ -85,16 +85,18 @@ static short open_events(const struct pollfd *at)
 static short connecting(const struct pollfd *at)
 {
     struct pollfd now = *at;
+    enum link link;
 
     if (at->revents & POLLERR && !fallback_is_open(at->fd))
         return ALL_BITS | POLLERR;
     if (!(at->revents & (POLLIN | POLLRDNORM | POLLERR)) && !(at->events & POLLRDHUP) &&
         fd_is_unshared(at->fd))
         return at->revents;
-    if (link_look(at->fd) == LINK_FAILED && fd_is_ours(at->fd))
+    link = link_look(at->fd);
+    if (link == LINK_FAILED && fd_is_ours(at->fd))
         return ALL_BITS | POLLERR;
     now.revents = look_again(at);
-    return known_kind(at->fd) == FD_OPEN ? open_events(&now) : now.revents;
+    return link == LINK_UP ? open_events(&now) : now.revents;
 }
 
 /* Gone before it was accepted: it still takes one write, if this direction is open. */

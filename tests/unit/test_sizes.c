@@ -49,12 +49,13 @@ static void test_messages(void **state)
 static void test_paths(void **state)
 {
     (void)state;
-    assert_int_equal(size_mtu(ETHERNET, 64 * KB, 1024 * KB), ETHERNET);
-    assert_int_equal(size_mtu(ETHERNET, KB, KB), ETHERNET);
-    assert_int_equal(size_mtu(LOOPBACK, 64 * KB, 1024 * KB), LARGEST_LIMITED);
-    assert_int_equal(size_mtu(LOOPBACK, 16 * KB, 1024 * KB), 16 * KB + 68);
-    assert_int_equal(size_mtu(LOOPBACK, 64 * KB, 32 * KB), 8 * KB + 68);
-    assert_int_equal(size_mtu(LARGEST_LIMITED, 64 * KB, 1024 * KB), LARGEST_LIMITED);
+    assert_false(size_mtu_stalls(ETHERNET));
+    assert_false(size_mtu_stalls(LARGEST_LIMITED));
+    assert_true(size_mtu_stalls(LARGEST_LIMITED + 1));
+    assert_true(size_mtu_stalls(LOOPBACK));
+    assert_int_equal(size_mtu(64 * KB, 1024 * KB), LARGEST_LIMITED);
+    assert_int_equal(size_mtu(16 * KB, 1024 * KB), 16 * KB + 68);
+    assert_int_equal(size_mtu(64 * KB, 32 * KB), 8 * KB + 68);
 }
 
 int main(void)
