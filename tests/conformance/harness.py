@@ -225,7 +225,8 @@ def send_each(sock, messages):
 def fill(sock, block=65536, most=1 << 30):
     """Send without blocking until nothing more is taken, or MOST; the number of bytes accepted."""
     total, data, refusals = 0, b"x" * block, 0
-    while refusals < 6 and total < most:              # a delayed acknowledgement still makes room, once or twice
+    # A delayed acknowledgement still makes room, once or twice.
+    while refusals < 6 and total < most:
         sent = libc.send(sock.fileno(), data, socket.MSG_DONTWAIT)
         if sent == "EAGAIN":
             refusals += 1

@@ -99,14 +99,20 @@ def rcvbuf(stage):
     assert kernel.status(peer.sock)["rwnd"] == 65536
 
 
+def to_the_end(peer):
+    """The messages that the peer reads, up to an end in order."""
+    *messages, end = peer.messages()
+    assert end == "end"
+    return messages
+
+
 @row("1k", "512")
 def chunk(stage):
     """The messages that the peer reads."""
     program, sock, peer = stage.connected(**settings("CHUNK"))
     sock.close()
     assert program("s.sendall(b'x' * 3000); s.close()") is None
-    *messages, end = peer.messages()
-    assert [len(data) for data, _, _ in messages] == [1024, 1024, 952] and end == "end"
+    assert [len(data) for data, _, _ in to_the_end(peer)] == [1024, 1024, 952]
 
 
 @row("2k", "0")
@@ -451,9 +457,7 @@ def streams_used(stage, lines, **options):
     for line in lines:
         program(line)
     program("s.close()")
-    *messages, end = peer.messages()
-    assert end == "end"
-    return [stream for _, _, stream in messages]
+    return [stream for _, _, stream in to_the_end(peer)]
 
 
 @row("writes", "often", MESSAGES="yes", OSTREAMS=3)

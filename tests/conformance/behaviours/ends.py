@@ -483,6 +483,16 @@ def unaccepted_shared(t):
     t("recv", libc.recv(client.fileno(), 10))
 
 
+def accepted_after_reset():
+    """A server's end whose client has sent 4 bytes and reset before it was accepted."""
+    lsock, client = listener(), tcp()
+    client.connect(lsock.getsockname())
+    client.sendall(b"data")
+    reset_by(client)
+    time.sleep(0.02)
+    return lsock.accept()[0]
+
+
 @behaviour("ends.reset_unaccepted", "a client sends and resets before it is accepted: poll, send, "
            "recv")
 def reset_unaccepted(t):
@@ -495,13 +505,7 @@ def reset_unaccepted(t):
                            *(libc.send(server.fileno(), b"x", QUIETLY) for _ in range(2))]),
                        ("recv", lambda server: [libc.recv(server.fileno(), 10),
                                                 libc.recv(server.fileno(), 10)[0]])):
-        lsock, client = listener(), tcp()
-        client.connect(lsock.getsockname())
-        client.sendall(b"data")
-        reset_by(client)
-        time.sleep(0.02)
-        server, _ = lsock.accept()
-        t(name, call(server))
+        t(name, call(accepted_after_reset()))
 
 
 @behaviour("ends.reset_unaccepted_read", "a client sends and resets before it is accepted, and what it "
@@ -510,12 +514,7 @@ def reset_unaccepted_read(t):
     for name, call in (("shutdown", lambda server: shut(server, WR)),
                        ("name", name_of_peer),
                        ("there", lambda server: elsewhere(shut, server, RDWR))):
-        lsock, client = listener(), tcp()
-        client.connect(lsock.getsockname())
-        client.sendall(b"data")
-        reset_by(client)
-        time.sleep(0.02)
-        server, _ = lsock.accept()
+        server = accepted_after_reset()
         t(name, [libc.recv(server.fileno(), 4), call(server), pollnow(server)])
 
 
