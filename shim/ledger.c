@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The file of verdicts, counts and connections: pread(2) and pwrite(2) of records with checksums. */
+/* The file of verdicts and connections: pread(2) and pwrite(2) of records with checksums. */
 #include "ledger.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -54,13 +54,9 @@ enum reason reason_of_error(int error)
 
 /* ---- The file's layout ---- */
 
-/* "SCTL"; the layout's version is part of the file's name. */
-enum { MAGIC = 0x5343544c, COUNTS_MAX = 60, WAYS = 4, BUCKETS = 1024, NOTES = 2048 };
-
-struct head {
-    uint32_t magic, unused;
-    uint64_t counts[COUNTS_MAX];
-};
+/* The layout's version is part of the file's name. */
+#define FILE_NAME "ledger2-"
+enum { COUNTS_MAX = 20, WAYS = 4, BUCKETS = 1024, NOTES = 2048 };
 
 /* Times are seconds of CLOCK_REALTIME: a file may survive a restart of the machine. */
 struct verdict {
@@ -72,22 +68,24 @@ struct verdict {
     uint32_t check;
 };
 
+/*
+ * The last connection whose number led here, and how many have, by their reasons: a count has a
+ * place of its own so that no lock is needed; all together are what the user's programs did.
+ */
 struct note {
     uint64_t inode;
     struct in6_addr address;
     uint32_t pid;
     in_port_t port;
     uint8_t reason, accepted;
+    uint32_t counts[COUNTS_MAX];
     uint32_t unused;
     uint32_t check;
 };
 
-enum {
-    VERDICTS_AT = 4096,
-    NOTES_AT = VERDICTS_AT + BUCKETS * WAYS * (int)sizeof(struct verdict),
-};
+enum { NOTES_AT = BUCKETS * WAYS * (int)sizeof(struct verdict) };
 
-_Static_assert(sizeof(struct head) <= VERDICTS_AT && (int)REASONS <= (int)COUNTS_MAX, "the counts have room");
+_Static_assert((int)REASONS <= (int)COUNTS_MAX, "the counts have room");
 _Static_assert(sizeof(struct verdict) == 32, "a bucket lies in one page");
 
 /* FNV-1a; what a record was torn into, or a file of something else, does not agree with it. */
@@ -148,26 +146,67 @@ static bool is_own(int fd, uid_t owner)
            !(file.st_mode & 022);
 }
 
-static bool find(struct rendezvous *where, bool make)
+/*
+ * The directory that was found good last. It is looked at once a second, not for each connection,
+ * since that costs as much as all the rest: who cannot enter it cannot make files of this user's.
+ */
+enum { UNKNOWN, BEING_WRITTEN, KNOWN };
+static struct {
+    atomic_int state;
+    _Atomic uint32_t second;
+    struct rendezvous where;
+} good;
+
+static const struct rendezvous *recall(uint32_t second)
+{
+    return atomic_load_explicit(&good.state, memory_order_acquire) == KNOWN &&
+                   good.second == second && good.where.owner == geteuid()
+               ? &good.where
+               : NULL;
+}
+
+/* The first user's, mostly the only one: it is not written again, for there may be readers. */
+static void remember(const struct rendezvous *where, uint32_t second)
+{
+    int state = UNKNOWN;
+
+    if (atomic_compare_exchange_strong(&good.state, &state, BEING_WRITTEN)) {
+        good.where = *where;
+        atomic_store_explicit(&good.state, state = KNOWN, memory_order_release);
+    }
+    if (state == KNOWN && where->owner == good.where.owner &&
+        strcmp(where->directory, good.where.directory) == 0)
+        good.second = second;
+}
+
+static const struct rendezvous *find(struct rendezvous *room, bool make)
 {
     char *const environment[] = {runtime_variable, NULL};
+    uint32_t second = now();
+    const struct rendezvous *known = recall(second);
 
-    return rendezvous_directory(where, environment) &&
-           (rendezvous_enter(where, false) || (make && rendezvous_enter(where, true)));
+    if (known)
+        return known;
+    if (!rendezvous_directory(room, environment) ||
+        !(rendezvous_enter(room, false) || (make && rendezvous_enter(room, true))))
+        return NULL;
+    remember(room, second);
+    return room;
 }
 
 bool ledger_open(struct ledger *ledger, uint64_t network, bool make)
 {
-    struct rendezvous where;
-    char path[sizeof where.directory + 32];
+    struct rendezvous room;
+    char path[sizeof room.directory + 32];
     int saved = errno;
+    const struct rendezvous *where = find(&room, make);
 
     ledger->fd = -1;
-    if (find(&where, make)) {
-        snprintf(path, sizeof path, "%s/ledger1-%" PRIu64, where.directory, network);
+    if (where) {
+        snprintf(path, sizeof path, "%s/" FILE_NAME "%" PRIu64, where->directory, network);
         ledger->fd = open_file(path, make);
     }
-    if (ledger->fd >= 0 && !is_own(ledger->fd, where.owner))
+    if (ledger->fd >= 0 && !is_own(ledger->fd, where->owner))
         ledger_close(ledger);
     errno = saved;
     return ledger->fd >= 0;
@@ -203,7 +242,7 @@ static long bucket_at(const struct sockaddr_in6 *to)
     uint32_t hash = digest(&to->sin6_addr, sizeof to->sin6_addr) ^
                     (uint32_t)to->sin6_port * 2654435761u;
 
-    return VERDICTS_AT + (long)((hash ^ hash >> 16) % BUCKETS) * WAYS * (long)sizeof(struct verdict);
+    return (long)((hash ^ hash >> 16) % BUCKETS) * WAYS * (long)sizeof(struct verdict);
 }
 
 static bool is_about(const struct verdict *verdict, const struct sockaddr_in6 *to)
@@ -274,45 +313,6 @@ void ledger_judge(const struct ledger *ledger, const struct sockaddr_in6 *to, en
     errno = saved;
 }
 
-/* ---- Counts ---- */
-
-/* The lock is held for two calls: who does not get it in a few tries goes without. */
-static bool lock(const struct ledger *ledger)
-{
-    enum { TRIES = 16 };
-
-    for (int i = 0; i < TRIES; i++) {
-        if (syscall(SYS_flock, ledger->fd, LOCK_EX | LOCK_NB) == 0)
-            return true;
-        syscall(SYS_sched_yield);
-    }
-    return false;
-}
-
-void ledger_count(const struct ledger *ledger, enum reason reason)
-{
-    struct head head;
-    int saved = errno;
-
-    if (ledger->fd >= 0 && lock(ledger)) {
-        if (!get(ledger, 0, &head, sizeof head) || head.magic != MAGIC)
-            head = (struct head){.magic = MAGIC};
-        head.counts[reason]++;
-        put(ledger, 0, &head, sizeof head);
-        (void)syscall(SYS_flock, ledger->fd, LOCK_UN);
-    }
-    errno = saved;
-}
-
-void ledger_counts(const struct ledger *ledger, uint64_t counts[REASONS])
-{
-    struct head head;
-
-    if (!get(ledger, 0, &head, sizeof head) || head.magic != MAGIC)
-        memset(&head, 0, sizeof head);
-    memcpy(counts, head.counts, REASONS * sizeof *counts);
-}
-
 /* ---- Connections ---- */
 
 static long note_at(uint64_t inode)
@@ -320,20 +320,40 @@ static long note_at(uint64_t inode)
     return NOTES_AT + (long)(inode % NOTES) * (long)sizeof(struct note);
 }
 
+static bool is_note(const struct note *note)
+{
+    return note->check == note_check(note) && note->reason < REASONS;
+}
+
 void ledger_note(const struct ledger *ledger, const struct ledger_connection *connection)
 {
-    struct note note = {
-        .inode = connection->inode,
-        .address = connection->peer.sin6_addr,
-        .port = connection->peer.sin6_port,
-        .pid = connection->pid,
-        .reason = connection->reason,
-        .accepted = connection->accepted,
-    };
+    long at = note_at(connection->inode);
+    int saved = errno;
+    struct note note;
+
+    if (!get(ledger, at, &note, sizeof note) || !is_note(&note))
+        memset(&note, 0, sizeof note);
+    note.inode = connection->inode;
+    note.address = connection->peer.sin6_addr;
+    note.port = connection->peer.sin6_port;
+    note.pid = connection->pid;
+    note.reason = connection->reason;
+    note.accepted = connection->accepted;
+    note.counts[connection->reason]++;
+    note.check = note_check(&note);
+    put(ledger, at, &note, sizeof note);
+    errno = saved;
+}
+
+void ledger_counts(const struct ledger *ledger, uint64_t counts[REASONS])
+{
+    struct note note;
     int saved = errno;
 
-    note.check = note_check(&note);
-    put(ledger, note_at(note.inode), &note, sizeof note);
+    memset(counts, 0, REASONS * sizeof *counts);
+    for (uint64_t slot = 0; slot < NOTES && get(ledger, note_at(slot), &note, sizeof note); slot++)
+        for (int reason = 0; is_note(&note) && reason < REASONS; reason++)
+            counts[reason] += note.counts[reason];
     errno = saved;
 }
 
@@ -342,7 +362,7 @@ bool ledger_find(const struct ledger *ledger, uint64_t inode, struct ledger_conn
     struct note note;
     int saved = errno;
     bool found = get(ledger, note_at(inode), &note, sizeof note) && note.inode == inode &&
-                 note.check == note_check(&note) && note.reason < REASONS;
+                 is_note(&note);
 
     errno = saved;
     if (!found)

@@ -69,12 +69,13 @@ uint32_t ledger_verdict(const struct ledger *ledger, const struct sockaddr_in6 *
 void ledger_judge(const struct ledger *ledger, const struct sockaddr_in6 *to, enum reason reason,
                   uint32_t seconds);
 
-/* One more. Of several at the same moment some may be lost. */
-void ledger_count(const struct ledger *ledger, enum reason reason);
-void ledger_counts(const struct ledger *ledger, uint64_t counts[REASONS]);
-
-/* Notes a connection; among a thousand others it may be forgotten. */
+/*
+ * Counts a connection and notes it; among a thousand others it may be forgotten, and of two whose
+ * numbers lead to the same place at the same moment one may be lost.
+ */
 void ledger_note(const struct ledger *ledger, const struct ledger_connection *connection);
+/* How often each reason has been noted. */
+void ledger_counts(const struct ledger *ledger, uint64_t counts[REASONS]);
 /* False where that socket is not noted. */
 bool ledger_find(const struct ledger *ledger, uint64_t inode, struct ledger_connection *into);
 

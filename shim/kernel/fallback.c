@@ -51,7 +51,6 @@ static void enter(const struct ledger *ledger, int fd, unsigned roles,
         .peer = *end,
     };
 
-    ledger_count(ledger, reason);
     ledger_note(ledger, &connection);
 }
 
