@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "kernel/kernel.h"
+#include "kernel/undecided.h"
 #include "libc.h"
 #include "options.h"
 #include "process.h"
@@ -242,7 +243,7 @@ bool fd_has_duplicate(int fd)
 
 void fd_set_kind(int fd, enum fd_kind kind)
 {
-    if (kind > FD_FOREIGN) {
+    if (kind > FD_FOREIGN || kind == FD_UNDECIDED) {
         set_duplicates(fd, kind);
         if (fd > atomic_load_explicit(&fd_highest, memory_order_relaxed))
             atomic_store_explicit(&fd_highest, fd, memory_order_relaxed);
@@ -354,7 +355,8 @@ bool fd_meet_inherited(void)
 
     if (atomic_compare_exchange_strong(&fd_unsettled, &now, FD_ALL_SETTLED))
         for (int fd = 0; fd < LOW; fd++)
-            (void)fd_kind(fd);
+            if (!fd_is_undecided(fd))
+                (void)fd_kind(fd);
     return atomic_load_explicit(&fd_unsettled, memory_order_relaxed) == FD_SOME_UNSETTLED;
 }
 
@@ -445,6 +447,8 @@ static bool is_memory_of(int fd, const struct fd_info *info)
 
 enum fd_kind fd_classify(int fd)
 {
+    if (fd_is_undecided(fd))
+        return undecided_end(fd);
     if (fd_sealed())
         return FD_FOREIGN;
 

@@ -17,6 +17,8 @@
 
 enum fd_kind {
     FD_UNKNOWN = 0, /* ask the kernel */
+    FD_UNDECIDED,   /* a TCP socket that may become SCTP's, and does when its kind is asked */
+    FD_DECIDING,    /* the same, in the hands of a thread (kernel/undecided.h) */
     FD_LEG,         /* a TCP socket of the userspace plane: nearly everything passes through */
     FD_COMPANION,   /* the library's own TCP listener beside an SCTP one (kernel/dual.h) */
     FD_FOREIGN,     /* not ours: everything passes through */
@@ -81,6 +83,7 @@ struct fd_info {
     _Atomic uint32_t chunk;    /* longest message to send, bytes; 0: not decided */
     _Atomic uint64_t sent;     /* bytes, by this process and those it was forked from */
     _Atomic uint64_t received;
+    _Atomic uint64_t waiting;  /* options set while it was undecided, of kernel/replace.c's rows */
     _Atomic uint64_t cookie;   /* the kernel's name of the socket, once it was asked; 0: not yet */
     _Atomic uint32_t sndbuf;   /* SO_SNDBUF the program believes in; 0: whatever the kernel says */
     _Atomic uint32_t rcvbuf;
@@ -132,7 +135,22 @@ static inline enum fd_kind fd_kind(int fd)
                        ? atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed)
                        : FD_UNKNOWN;
 
-    return __builtin_expect(kind != FD_UNKNOWN, 1) ? (enum fd_kind)kind : fd_classify(fd);
+    return __builtin_expect(kind > FD_DECIDING, 1) ? (enum fd_kind)kind : fd_classify(fd);
+}
+
+/* The same without asking anybody, or deciding anything: FD_UNKNOWN where the kernel has to tell. */
+static inline enum fd_kind fd_kind_now(int fd)
+{
+    return (unsigned)fd < FD_TABLE
+               ? (enum fd_kind)atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed)
+               : FD_UNKNOWN;
+}
+
+static inline bool fd_is_undecided(int fd)
+{
+    enum fd_kind kind = fd_kind_now(fd);
+
+    return kind == FD_UNDECIDED || kind == FD_DECIDING;
 }
 
 /* Is it known to be of a kind from FD_LEG or FD_FOREIGN to FD_FOREIGN? Asks nobody. */

@@ -25,6 +25,7 @@
 #include "kernel/dual.h"
 #include "kernel/kernel.h"
 #include "kernel/tell.h"
+#include "kernel/undecided.h"
 #include "libc.h"
 #include "names.h"
 #include "process.h"
@@ -81,6 +82,16 @@ static inline ssize_t kept(ssize_t result, int saved)
 #define PLANES(ret, name, proto, args, op, leg, raw)                                          \
     static __attribute__((noinline)) ret other_##name proto                                   \
     {                                                                                         \
+        RETURN_IF_OURS(ret, op args)                                                          \
+        RETURN_IF_LEG(ret, leg args)                                                          \
+        return libc.name args;                                                                \
+    }                                                                                         \
+    STRAIGHT(ret, name, proto, args, FD_FOREIGN)
+#define UNDECIDED(ret, name, proto, args, op, leg, first, raw)                                \
+    static __attribute__((noinline)) ret other_##name proto                                   \
+    {                                                                                         \
+        if (undecided_hold(fd))                                                               \
+            return first args;                                                                \
         RETURN_IF_OURS(ret, op args)                                                          \
         RETURN_IF_LEG(ret, leg args)                                                          \
         return libc.name args;                                                                \
@@ -256,16 +267,29 @@ int hook___vdprintf_chk(int fd, int flag, const char *format, va_list args)
     return hook_vdprintf(fd, format, args);
 }
 
-/* Sockets of ours that went to another process. */
-static void share_sent(const struct msghdr *msg)
+static bool passes_fds_on(const struct msghdr *msg)
 {
     struct cmsghdr *cmsg;
 
     if (!msg->msg_controllen)
-        return;
+        return false;
     for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR((struct msghdr *)msg, cmsg))
         if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
-            sharing_happened();
+            return true;
+    return false;
+}
+
+/* Sockets of ours that may be about to go to another process, and that did. */
+static void share_next(const struct msghdr *msg)
+{
+    if (undecided_any && passes_fds_on(msg))
+        undecided_end_all();
+}
+
+static void share_sent(const struct msghdr *msg)
+{
+    if (passes_fds_on(msg))
+        sharing_happened();
 }
 
 ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -273,6 +297,7 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
     RETURN_IF_OURS(ssize_t, kernel_sendmsg(fd, msg, flags))
     RETURN_IF_LEG(ssize_t, userspace_sendmsg(fd, msg, flags))
 
+    share_next(msg);
     ssize_t result = libc.sendmsg(fd, msg, flags);
 
     if (result >= 0)
@@ -283,6 +308,9 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
 int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 {
     RETURN_IF_OURS(int, kernel_sendmmsg(fd, msgs, count, flags))
+
+    for (unsigned i = 0; undecided_any && i < count; i++)
+        share_next(&msgs[i].msg_hdr);
 
     int result = libc.sendmmsg(fd, msgs, count, flags);
 
@@ -352,6 +380,9 @@ int hook_select(int count, fd_set *reads, fd_set *writes, fd_set *errors, struct
 
 int hook_epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 {
+    if (undecided_hold(fd))
+        return undecided_epoll_ctl(epoll, op, fd, event);
+
     enum fd_kind kind = fd_kind(fd);
 
     if (kind > FD_FOREIGN && kind < FD_LISTENING)
@@ -447,8 +478,16 @@ static int duplicated(int fd, int to)
     return to;
 }
 
+/* Two numbers are to mean the same socket: it is decided which. */
+static void decide(int fd)
+{
+    if (fd_is_undecided(fd))
+        (void)fd_kind(fd);
+}
+
 int hook_dup(int fd)
 {
+    decide(fd);
     return duplicated(fd, libc.dup(fd));
 }
 
@@ -461,12 +500,14 @@ static void replaced(int fd, int to)
 
 int hook_dup2(int fd, int to)
 {
+    decide(fd);
     replaced(fd, to);
     return duplicated(fd, libc.dup2(fd, to));
 }
 
 int hook_dup3(int fd, int to, int flags)
 {
+    decide(fd);
     replaced(fd, to);
     return duplicated(fd, libc.dup3(fd, to, flags));
 }
@@ -476,16 +517,25 @@ static bool sets_signals(int command)
     return command == F_SETOWN || command == F_SETOWN_EX || command == F_SETSIG;
 }
 
+static bool duplicates(int command)
+{
+    return command == F_DUPFD || command == F_DUPFD_CLOEXEC;
+}
+
 int hook_fcntl(int fd, int command, void *arg)
 {
     int result;
 
+    if (duplicates(command))
+        decide(fd);
     if (sets_signals(command))
         fd_touch(fd);
+    if (undecided_hold(fd))
+        return undecided_fcntl(fd, command, arg);
     result = libc.fcntl(fd, command, arg);
     if (result >= 0 && (command == F_SETFD || command == F_SETFL || sets_signals(command)))
         dual_fcntl(fd, command, arg);
-    return command == F_DUPFD || command == F_DUPFD_CLOEXEC ? duplicated(fd, result) : result;
+    return duplicates(command) ? duplicated(fd, result) : result;
 }
 
 int hook_pidfd_getfd(int pidfd, int target, unsigned flags)
@@ -644,6 +694,7 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
     case SYS_fork:
     case SYS_vfork:
 #endif
+        undecided_end_all();
         sharing_happened();
         return libc.syscall(number, a, b, c, d, e, f);
     default:

@@ -8,6 +8,7 @@
 #include "internal.h"
 #include "kernel.h"
 #include "tell.h"
+#include "undecided.h"
 
 /*
  * With IP_RECVERR an ICMP error ends a connect as it does in TCP; without it SCTP retries in
@@ -516,6 +517,17 @@ static int connect_sctp(int fd, const union address *asked, socklen_t len, int u
     return result;
 }
 
+/* An undecided socket becomes what the rule has found for it. */
+static enum reason begin_sctp(int fd)
+{
+    unsigned rule = fd_info(fd)->rule;
+    enum reason reason = undecided_settle(fd);
+
+    if (reason == REASON_NONE && rule && fd_is_ours(fd))
+        note_rule(fd, ROLE_CONNECT, rule);
+    return reason;
+}
+
 static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
 {
     const struct fd_info *info = fd_info(fd);
@@ -534,6 +546,10 @@ static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
     if (result)
         return result < 0 ? -1 : libc.connect(fd, &asked.any, len);
     reason = fallback_decide(fd, &asked, &ledger);
+    if (reason == REASON_NONE && fd_is_undecided(fd))
+        reason = begin_sctp(fd);
+    if (reason == REASON_NONE && !fd_is_ours(fd))
+        return libc.connect(fd, addr, len); /* it was not what it seemed to be */
     if (reason == REASON_NONE) {
         error = address_reach(&asked, len);
         result = connect_sctp(fd, &asked, len, error);
@@ -572,11 +588,27 @@ static int disconnect(int fd)
     return 0;
 }
 
+/* The kernel has the right error for it. */
+static bool is_no_address(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    return len < sizeof addr->sa_family || len > sizeof(struct sockaddr_storage) ||
+           array_readable(fd, addr, sizeof(int)) < 0;
+}
+
+int undecided_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    union address asked;
+
+    if (!is_no_address(fd, addr, len) && address_take(fd, addr, &(socklen_t){len}, &asked) == 0)
+        return connect_new(fd, addr, len);
+    undecided_release(fd);
+    return libc.connect(fd, addr, len);
+}
+
 int kernel_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    if (len < sizeof addr->sa_family || len > sizeof(struct sockaddr_storage) ||
-        array_readable(fd, addr, sizeof(int)) < 0)
-        return libc.connect(fd, addr, len); /* the kernel has the right error for it */
+    if (is_no_address(fd, addr, len))
+        return libc.connect(fd, addr, len);
     if (addr->sa_family == AF_UNSPEC)
         return disconnect(fd);
     switch (fd_kind(fd)) {

@@ -82,6 +82,10 @@ static int obey(int fd, const struct rule_use *use)
 
     if (rule_options[rule]->action != ACTION_TCP) {
         log_decision(use->roles == ROLE_LISTEN ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, fd, use, rule);
+        if (fd_is_undecided(fd)) {
+            fd_info(fd)->rule = (uint8_t)rule; /* all that it has of it yet */
+            return 0;
+        }
         if (take_rule(fd, rule) < 0)
             return -1;
         params_settle(fd);

@@ -64,9 +64,9 @@ void kernel_epoll_ctl(int epoll, int op, int fd, const struct epoll_event *event
     struct epoll_event kept;
     int saved = errno;
 
-    if (fd_kind(fd) == FD_CONNECTING)
+    if (fd_kind_now(fd) == FD_CONNECTING)
         link_look_up(fd);
-    if (fd_kind(fd) < FD_LISTENING) {
+    if (fd_kind_now(fd) < FD_LISTENING) {
         if (op == EPOLL_CTL_DEL) {
             unwatch(fd);
         } else if (array_readable(fd, event, sizeof *event) == 0) {
@@ -118,7 +118,7 @@ bool kernel_epoll_owes(int epoll)
 {
     int saved = errno, fd = next_watched(0);
 
-    while (fd >= 0 && !(fd_is_ours(fd) && is_owed(epoll, fd)))
+    while (fd >= 0 && (fd_is_undecided(fd) || !(fd_is_ours(fd) && is_owed(epoll, fd))))
         fd = next_watched(fd + 1);
     errno = saved;
     return fd >= 0;
@@ -275,6 +275,8 @@ static int fixup(int epoll, struct epoll_event *events, int count, int max)
     int saved = errno;
 
     for (int fd = next_watched(0); fd >= 0; fd = next_watched(fd + 1)) {
+        if (fd_is_undecided(fd))
+            continue; /* it shows what TCP does */
         if (fd_kind(fd) == FD_CONNECTING && fallback_is_open(fd))
             count = go_on(epoll, fd, events, count);
         /* One that seems idle may be connected by another process, or under another number. */

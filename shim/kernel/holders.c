@@ -160,7 +160,7 @@ void holders_find(int fd, struct holders *holders)
     holders->numbers_count = holders->registrations_count = 0;
     holders->all = true;
     if (!(info->flags & FDF_OWN) || info->epolls > 1 || info->epoll_events & EPOLLONESHOT ||
-        fd_kind(fd) >= FD_LISTENING) {
+        fd_kind_now(fd) >= FD_LISTENING) {
         int saved = errno;
 
         ask_kernel(fd, holders);

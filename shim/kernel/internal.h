@@ -181,6 +181,21 @@ int local_free(int fd);
 /* peers.c: the address that was asked for, then the others that PEER_ADDRS knows of its host. */
 void peers_of(int fd, const union address *asked, struct addresses *list);
 
+/* socket.c: does this errno of socket() speak of SCTP, and not of the program's limits? Says so. */
+bool sctp_missing(int error);
+
+/*
+ * sockopt.c: can this option of a TCP socket be given to an SCTP socket that takes its place? And
+ * the program has just set it on one.
+ */
+bool option_can_wait(int level, int name);
+void option_note(int fd, int level, int name);
+/* tcpopts.c: the same of those of IPPROTO_TCP. */
+bool tcpopts_can_wait(int name);
+void tcpopts_note(int fd, int name);
+/* replace.c: of those that need no more than to be set; a bit for each, 0 for others. */
+uint64_t replace_bit(int level, int name);
+
 /* replace.c */
 /*
  * A fresh socket, of IPPROTO_SCTP or IPPROTO_TCP, in place of this one, which no connection may

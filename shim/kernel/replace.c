@@ -20,6 +20,7 @@
 #include "holders.h"
 #include "internal.h"
 #include "tell.h"
+#include "undecided.h"
 
 /* Of kernels newer than the headers. */
 enum {
@@ -93,6 +94,30 @@ static bool is_own(const struct fd_info *info, int level, int name)
                                               (level == IPPROTO_IPV6 && name == IPV6_RECVERR));
 }
 
+_Static_assert(sizeof kept / sizeof kept[0] <= 64, "a row is a bit of fd_info.waiting");
+
+uint64_t replace_bit(int level, int name)
+{
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+        if (kept[i].level == level && kept[i].name == name)
+            return UINT64_C(1) << i;
+    return 0;
+}
+
+/* Those that the program set on a TCP socket: what it has by itself is not SCTP's to have. */
+static void give_waiting(int from, int to, uint64_t waiting)
+{
+    char value[64];
+
+    for (; waiting; waiting &= waiting - 1) {
+        int row = __builtin_ctzll(waiting);
+        socklen_t len = sizeof value;
+
+        if (libc.getsockopt(from, kept[row].level, kept[row].name, value, &len) == 0)
+            libc.setsockopt(to, kept[row].level, kept[row].name, value, len);
+    }
+}
+
 static void copy_options(int from, int to, const struct fd_info *info)
 {
     if (info->flags & FDF_OWN && !info->touched)
@@ -143,11 +168,16 @@ int socket_like(int fd, int protocol)
     if (protocol == IPPROTO_SCTP) {
         params_apply_mark(fresh);
         params_apply(fresh, options_of(fd));
-        note_set(fresh, note_nameless(note_get(fd)));
     } else {
         give_to_tcp(fd, fresh, info);
     }
-    copy_options(fd, fresh, info);
+    if (fd_is_undecided(fd)) {
+        give_waiting(fd, fresh, info->waiting);
+    } else {
+        if (protocol == IPPROTO_SCTP)
+            note_set(fresh, note_nameless(note_get(fd)));
+        copy_options(fd, fresh, info);
+    }
     copy_remembered(fresh, info);
     return fresh;
 }
@@ -237,6 +267,7 @@ static void begin_again(int fd, struct fd_info *info)
     info->params = PARAMS_SET;
     info->indication = 0;
     info->paths = 0;
+    info->waiting = 0;
     memset(&info->peer, 0, sizeof info->peer);
     memset(&info->own, 0, sizeof info->own);
     fd_set_kind(fd, FD_IDLE);
@@ -297,7 +328,7 @@ static int become(int fd, int protocol, const union address *to)
     tell_closing(fd);
     holders_withdraw(&holders);
     /* What TCP's disconnect says to the other end: a reset. */
-    if (fd_kind(fd) != FD_IDLE || !fd_is_unshared(fd))
+    if (fd_kind_now(fd) > FD_IDLE || !fd_is_unshared(fd))
         reset_on_close(fd);
     if (take_numbers(fresh, fd, &holders) < 0) {
         discard(fresh);
@@ -317,6 +348,8 @@ static int become(int fd, int protocol, const union address *to)
 
 int socket_become(int fd, int protocol)
 {
+    if (protocol == IPPROTO_TCP && undecided_leave(fd))
+        return 0;
     return become(fd, protocol, NULL);
 }
 

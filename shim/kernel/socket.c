@@ -10,6 +10,7 @@
 #include "dual.h"
 #include "internal.h"
 #include "kernel.h"
+#include "undecided.h"
 
 bool kernel_wanted(void)
 {
@@ -17,14 +18,29 @@ bool kernel_wanted(void)
 }
 
 /* errno values of socket() that speak of SCTP, not of the program's limits. */
-static bool sctp_is_missing(int error)
+static bool is_missing(int error)
 {
     return error == EPROTONOSUPPORT || error == ESOCKTNOSUPPORT || error == EAFNOSUPPORT ||
            error == EACCES || error == EPERM || error == EINVAL;
 }
 
+bool sctp_missing(int error)
+{
+    if (!is_missing(error))
+        return false;
+    if (rule_birth.may_be[ACTION_SCTP])
+        log_warn_once("no SCTP here (%s): this program's connections stay TCP",
+                      strerrorname_np(error));
+    else
+        log_info_once("no SCTP here (%s): prefer-sctp means TCP", strerrorname_np(error));
+    return true;
+}
+
 int kernel_socket(int domain, int type, int protocol)
 {
+    if (undecided_wanted())
+        return undecided_socket(domain, type, protocol);
+
     static const struct sockaddr_in6 nowhere = {.sin6_family = AF_INET6};
     int saved = errno;
     int fd = libc.socket(domain, type, IPPROTO_SCTP);
@@ -38,19 +54,11 @@ int kernel_socket(int domain, int type, int protocol)
         state_begin(fd);
         return fd;
     }
-    if (!sctp_is_missing(errno))
+    if (!sctp_missing(errno))
         return -1;
-
-    int error = errno;
-
     errno = saved;
     fd = libc.socket(domain, type, protocol);
     if (fd >= 0) {
-        if (rule_birth.may_be[ACTION_SCTP])
-            log_warn_once("no SCTP here (%s): this program's connections stay TCP",
-                          strerrorname_np(error));
-        else
-            log_info_once("no SCTP here (%s): prefer-sctp means TCP", strerrorname_np(error));
         fd_set_kind(fd, FD_FOREIGN);
         left_to_tcp(fd, 0, &nowhere, REASON_NO_SCTP);
     }

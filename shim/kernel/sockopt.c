@@ -29,20 +29,6 @@ static void apply_buffer(int fd, int name, int seen)
         set_int_option(fd, SOL_SOCKET, name, wanted);
 }
 
-static int set_buffer(int fd, int name, const void *value, socklen_t len,
-                      _Atomic uint32_t *seen)
-{
-    int result = libc.setsockopt(fd, SOL_SOCKET, name, value, len);
-    int got;
-
-    if (result < 0)
-        return result;
-    got = int_option(fd, SOL_SOCKET, name, 0);
-    *seen = (uint32_t)got;
-    apply_buffer(fd, name, got);
-    return 0;
-}
-
 void buffers_repeat(int fd)
 {
     const struct fd_info *info = fd_info(fd);
@@ -147,16 +133,6 @@ static int get_mtu_discover(int fd, int level, int name, void *value, socklen_t 
     return answer(fd, &mode, sizeof mode, value, len);
 }
 
-static int set_mtu_discover(int fd, int level, int name, const void *value, socklen_t len)
-{
-    int result = libc.setsockopt(fd, level, name, value, len);
-
-    if (result == 0)
-        fd_info(fd)->mtu_discover[level == IPPROTO_IPV6] =
-            (uint8_t)(int_option(fd, level, name, 0) + 1);
-    return result;
-}
-
 static bool is_mtu_discover(int level, int name)
 {
     return (level == IPPROTO_IP && name == IP_MTU_DISCOVER) ||
@@ -202,63 +178,99 @@ int kernel_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
     return libc.getsockopt(fd, level, name, value, len);
 }
 
-static int set_socket_option(int fd, int name, const void *value, socklen_t len)
+static void note_socket_option(int fd, int name)
 {
     struct fd_info *info = fd_info(fd);
-    int result;
+    int value = int_option(fd, SOL_SOCKET, name, 0);
 
     switch (name) {
     case SO_SNDBUF:
-        return set_buffer(fd, name, value, len, &info->sndbuf);
+        info->sndbuf = (uint32_t)value;
+        break;
     case SO_RCVBUF:
-        return set_buffer(fd, name, value, len, &info->rcvbuf);
+        info->rcvbuf = (uint32_t)value;
+        break;
     case SO_RCVLOWAT:
-        result = libc.setsockopt(fd, SOL_SOCKET, name, value, len);
-        if (result == 0)
-            info->rcvlowat = (uint32_t)int_option(fd, SOL_SOCKET, name, 0);
-        return result;
-    case SO_SNDTIMEO:
-        info->patience = PATIENCE_UNKNOWN;
-        return libc.setsockopt(fd, SOL_SOCKET, name, value, len);
-    case SO_KEEPALIVE:
-        result = libc.setsockopt(fd, SOL_SOCKET, name, value, len);
-        if (result == 0)
-            liveness_apply(fd);
-        return result;
+        info->rcvlowat = (uint32_t)value;
+        break;
     case SO_NO_CHECK:
-        result = libc.setsockopt(fd, SOL_SOCKET, name, value, len);
-        if (result == 0)
-            info->flags = (uint16_t)((info->flags & ~FDF_NO_CHECK) |
-                                     (int_option(fd, SOL_SOCKET, name, 0) ? FDF_NO_CHECK : 0));
-        return result;
-    case SO_PRIORITY:
-        info->flags |= FDF_INHERIT;
-        return libc.setsockopt(fd, SOL_SOCKET, name, value, len);
-    default:
-        return libc.setsockopt(fd, SOL_SOCKET, name, value, len);
+        info->flags = (uint16_t)((info->flags & ~FDF_NO_CHECK) | (value ? FDF_NO_CHECK : 0));
+        break;
     }
+}
+
+/* What the kernel's SCTP does not tell later as the program has set it. */
+static bool is_remembered(int level, int name)
+{
+    return level == SOL_SOCKET &&
+           (name == SO_SNDBUF || name == SO_RCVBUF || name == SO_RCVLOWAT || name == SO_NO_CHECK);
+}
+
+static void remember(int fd, int level, int name)
+{
+    struct fd_info *info = fd_info(fd);
+
+    if (is_remembered(level, name))
+        note_socket_option(fd, name);
+    if (level == SOL_SOCKET && name == SO_SNDTIMEO)
+        info->patience = PATIENCE_UNKNOWN;
+    if (level != SOL_SOCKET || name == SO_PRIORITY)
+        info->flags |= FDF_INHERIT;
+    if (is_mtu_discover(level, name))
+        info->mtu_discover[level == IPPROTO_IPV6] = (uint8_t)(int_option(fd, level, name, 0) + 1);
+}
+
+bool option_can_wait(int level, int name)
+{
+    if (level == IPPROTO_TCP)
+        return tcpopts_can_wait(name);
+    return replace_bit(level, name) || is_remembered(level, name) || is_mtu_discover(level, name);
+}
+
+void option_note(int fd, int level, int name)
+{
+    if (level == IPPROTO_TCP) {
+        tcpopts_note(fd, name);
+        return;
+    }
+    fd_info(fd)->waiting |= replace_bit(level, name);
+    remember(fd, level, name);
+}
+
+/* What SCTP makes of it beside. */
+static void apply(int fd, int level, int name)
+{
+    struct fd_info *info = fd_info(fd);
+
+    if (level != SOL_SOCKET)
+        return;
+    if (name == SO_SNDBUF)
+        apply_buffer(fd, name, (int)info->sndbuf);
+    if (name == SO_RCVBUF)
+        apply_buffer(fd, name, (int)info->rcvbuf);
+    if (name == SO_KEEPALIVE)
+        liveness_apply(fd);
 }
 
 static int set_option(int fd, int level, int name, const void *value, socklen_t len)
 {
-    struct fd_info *info = fd_info(fd);
+    int result;
 
     if (level == IPPROTO_TCP)
         return tcpopts_set(fd, name, value, len);
-    if (level == SOL_SOCKET)
-        return set_socket_option(fd, name, value, len);
     if (level == IPPROTO_SCTP) {
         errno = ENOPROTOOPT;
         return -1;
     }
-    if (level == IPPROTO_IP || level == IPPROTO_IPV6)
-        info->flags |= FDF_INHERIT;
+    result = libc.setsockopt(fd, level, name, value, len);
+    if (result < 0)
+        return result;
     if ((level == IPPROTO_IP && name == IP_RECVERR) ||
         (level == IPPROTO_IPV6 && name == IPV6_RECVERR))
-        info->flags &= (uint16_t)~FDF_RECVERR_OURS; /* the program's now: leave it as it wants */
-    if (is_mtu_discover(level, name))
-        return set_mtu_discover(fd, level, name, value, len);
-    return libc.setsockopt(fd, level, name, value, len);
+        fd_info(fd)->flags &= (uint16_t)~FDF_RECVERR_OURS; /* the program's: leave it as it wants */
+    remember(fd, level, name);
+    apply(fd, level, name);
+    return result;
 }
 
 int kernel_setsockopt(int fd, int level, int name, const void *value, socklen_t len)

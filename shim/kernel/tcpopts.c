@@ -258,6 +258,26 @@ static int try(int fd, int name, const void *value, socklen_t len, void *made, s
     return result;
 }
 
+/* A connect without its address is SCTP's business from the start. */
+bool tcpopts_can_wait(int name)
+{
+    return (slot_of(name) >= 0 && name != TCP_FASTOPEN_CONNECT) || name == TCP_CONGESTION;
+}
+
+void tcpopts_note(int fd, int name)
+{
+    struct fd_info *info = fd_info(fd);
+    socklen_t size = sizeof info->congestion;
+    int slot = slot_of(name);
+
+    if (name == TCP_CONGESTION)
+        libc.getsockopt(fd, IPPROTO_TCP, name, info->congestion, &size);
+    if (slot < 0)
+        return;
+    info->tcpopts[slot] = int_option(fd, IPPROTO_TCP, name, 0);
+    info->tcpopts_set |= 1u << slot;
+}
+
 static int set_congestion(int fd, const void *value, socklen_t len)
 {
     struct fd_info *info = fd_info(fd);

@@ -20,9 +20,9 @@ def output(*command, **kwargs):
 
 def hooks():
     """The names in hooks.def, read without the preprocessor that made the library."""
-    rows = re.findall(r"^(HOOK|PLANES|LEG|SPECIAL|TWIN|ALIAS|BARE|COUNTED)\(([^)]*)", (TOP / "shim/hooks.def").read_text(),
+    rows = re.findall(r"^(HOOK|PLANES|UNDECIDED|LEG|SPECIAL|TWIN|ALIAS|BARE|COUNTED)\(([^)]*)", (TOP / "shim/hooks.def").read_text(),
                       re.MULTILINE)
-    return {args.split(",")[1 if kind in ("HOOK", "PLANES", "LEG", "SPECIAL", "TWIN") else 0].strip()
+    return {args.split(",")[1 if kind in ("HOOK", "PLANES", "UNDECIDED", "LEG", "SPECIAL", "TWIN") else 0].strip()
             for kind, args in rows}
 
 

@@ -362,7 +362,7 @@ def test_a_ledger_that_is_not_as_it_should_be(play, tcp_echo, runtime, how):
     if how == "another's" and os.geteuid() != 0:
         pytest.skip("needs root")
     play(PREFER, ONE, tcp_echo.port, "blocking")
-    ledger, = runtime.glob("ledger1-*")
+    ledger, = runtime.glob("ledger2-*")
     assert ledger.stat().st_mode & 0o777 == 0o600
     spoil(how, ledger)
     seen = play(PREFER, ONE, tcp_echo.port, "blocking", LOG="info")
@@ -381,7 +381,7 @@ see("done", True)
     started = play.start(PREFER, text, tcp_echo.port, 150)
     spoils = itertools.cycle(["truncated", "removed", "garbage"])
     while started.poll() is None:
-        for ledger in runtime.glob("ledger1-*"):
+        for ledger in runtime.glob("ledger2-*"):
             try:
                 spoil(next(spoils), ledger)
             except OSError:
