@@ -83,8 +83,10 @@ enum reason undecided_settle(int fd)
         fd_received(fd);
         return REASON_NONE;
     }
-    if (socket_become(fd, IPPROTO_SCTP) == 0)
+    if (socket_become(fd, IPPROTO_SCTP) == 0) {
+        state_begin(fd);
         return REASON_NONE;
+    }
     return sctp_missing(errno) ? REASON_NO_SCTP : REASON_LOCAL;
 }
 
