@@ -314,7 +314,8 @@ static int become(int fd, int protocol, const union address *to)
 
     if (fresh < 0)
         return -1;
-    if (protocol == IPPROTO_SCTP)
+    left.any.sa_family = AF_UNSPEC; /* what was never SCTP's has the name that the kernel tells */
+    if (protocol == IPPROTO_SCTP && !fd_is_undecided(fd))
         local_leave(fd, &left);
     /* Ports of one protocol are no other's: what cannot be had shows before anything ends. */
     if (bound && protocol != IPPROTO_SCTP && libc.bind(fresh, &name.any, bound) < 0)

@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 from generate import GROUPS, generate                                     # noqa: E402
-from play import KERNEL, Shrinker, confirmed, failures, play, userspace   # noqa: E402
+from play import KERNEL, Shrinker, confirmed, failures, play, prefer, userspace   # noqa: E402
 
 BATCH = 100
 
@@ -29,7 +29,9 @@ def arguments():
                         help="play just this one (or these) and show it")
     parser.add_argument("--script", help="play the steps in this file and show them")
     parser.add_argument("--without", default="", help=f"leave out, of: {', '.join(GROUPS)}")
-    parser.add_argument("--userspace", action="store_true", help="of the userspace plane")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--userspace", action="store_true", help="of the userspace plane")
+    which.add_argument("--prefer", action="store_true", help="under action = prefer-sctp")
     parser.add_argument("--corrupt", help="falsify what this verb shows under the shim (a test)")
     parser.add_argument("--seconds", type=int, help="begin no sequence later than this")
     parser.add_argument("--show", type=int, default=10, help="failures to shrink at most (10)")
@@ -108,12 +110,19 @@ def report(options, tally, span, plane):
     return 1 if count else 0
 
 
+def chosen(options):
+    """The plane to compare with TCP, as a context."""
+    if options.userspace:
+        return userspace()
+    return prefer() if options.prefer else contextlib.nullcontext(KERNEL)
+
+
 def main():
     options = arguments()
     without = tuple(filter(None, options.without.split(",")))
     if any(group not in GROUPS for group in without):
         sys.exit(f"--without: expected some of {', '.join(GROUPS)}")
-    with userspace() if options.userspace else contextlib.nullcontext(KERNEL) as plane:
+    with chosen(options) as plane:
         if options.script:
             with open(options.script, encoding="ascii") as file:
                 return show_one([line.strip() for line in file if line.strip()], options, plane)
