@@ -447,10 +447,10 @@ static bool is_memory_of(int fd, const struct fd_info *info)
 
 enum fd_kind fd_classify(int fd)
 {
-    if (fd_is_undecided(fd))
-        return undecided_end(fd);
     if (fd_sealed())
         return FD_FOREIGN;
+    if (fd_is_undecided(fd))
+        return undecided_end(fd);
 
     int saved = errno;
     enum fd_kind kind = kernel_classify(fd);

@@ -147,67 +147,80 @@ static bool is_own(int fd, uid_t owner)
 }
 
 /*
- * The directory that was found good last. It is looked at once a second, not for each connection,
- * since that costs as much as all the rest: who cannot enter it cannot make files of this user's.
+ * The ledger that was found good last. It is looked at once a second, not for each connection, since
+ * that costs as much as all the rest: who cannot enter the directory cannot change what is in it.
  */
+struct place {
+    uint64_t network;
+    uid_t owner;
+    char path[sizeof((struct rendezvous *)0)->directory + 32];
+};
+
 enum { UNKNOWN, BEING_WRITTEN, KNOWN };
 static struct {
     atomic_int state;
     _Atomic uint32_t second;
-    struct rendezvous where;
+    struct place place;
 } good;
 
-static const struct rendezvous *recall(uint32_t second)
+static bool is_known(void)
 {
-    return atomic_load_explicit(&good.state, memory_order_acquire) == KNOWN &&
-                   good.second == second && good.where.owner == geteuid()
-               ? &good.where
-               : NULL;
+    return atomic_load_explicit(&good.state, memory_order_acquire) == KNOWN;
 }
 
-/* The first user's, mostly the only one: it is not written again, for there may be readers. */
-static void remember(const struct rendezvous *where, uint32_t second)
+/* The first one, mostly the only one: it is not written again, for there may be readers. */
+static void remember(const struct place *place, uint32_t second)
 {
-    int state = UNKNOWN;
+    int none = UNKNOWN;
 
-    if (atomic_compare_exchange_strong(&good.state, &state, BEING_WRITTEN)) {
-        good.where = *where;
-        atomic_store_explicit(&good.state, state = KNOWN, memory_order_release);
+    if (atomic_compare_exchange_strong(&good.state, &none, BEING_WRITTEN)) {
+        good.place = *place;
+        atomic_store_explicit(&good.state, KNOWN, memory_order_release);
     }
-    if (state == KNOWN && where->owner == good.where.owner &&
-        strcmp(where->directory, good.where.directory) == 0)
+    if (is_known() && place->owner == good.place.owner && place->network == good.place.network &&
+        strcmp(place->path, good.place.path) == 0)
         good.second = second;
 }
 
-static const struct rendezvous *find(struct rendezvous *room, bool make)
+static bool find(struct place *place, uint64_t network, bool make)
 {
     char *const environment[] = {runtime_variable, NULL};
-    uint32_t second = now();
-    const struct rendezvous *known = recall(second);
+    struct rendezvous where;
 
-    if (known)
-        return known;
-    if (!rendezvous_directory(room, environment) ||
-        !(rendezvous_enter(room, false) || (make && rendezvous_enter(room, true))))
-        return NULL;
-    remember(room, second);
-    return room;
+    if (!rendezvous_directory(&where, environment) ||
+        !(rendezvous_enter(&where, false) || (make && rendezvous_enter(&where, true))))
+        return false;
+    place->network = network;
+    place->owner = where.owner;
+    snprintf(place->path, sizeof place->path, "%s/" FILE_NAME "%" PRIu64, where.directory, network);
+    return true;
+}
+
+static int open_good(const struct place *place, bool make)
+{
+    int fd = open_file(place->path, make);
+
+    if (fd < 0 || is_own(fd, place->owner))
+        return fd;
+    syscall(SYS_close, fd);
+    return -1;
 }
 
 bool ledger_open(struct ledger *ledger, uint64_t network, bool make)
 {
-    struct rendezvous room;
-    char path[sizeof room.directory + 32];
+    uint32_t second = now();
     int saved = errno;
-    const struct rendezvous *where = find(&room, make);
+    struct place place;
 
     ledger->fd = -1;
-    if (where) {
-        snprintf(path, sizeof path, "%s/" FILE_NAME "%" PRIu64, where->directory, network);
-        ledger->fd = open_file(path, make);
+    if (is_known() && good.second == second && good.place.network == network &&
+        good.place.owner == geteuid()) {
+        ledger->fd = open_file(good.place.path, make);
+    } else if (find(&place, network, make)) {
+        ledger->fd = open_good(&place, make);
+        if (ledger->fd >= 0)
+            remember(&place, second);
     }
-    if (ledger->fd >= 0 && !is_own(ledger->fd, where->owner))
-        ledger_close(ledger);
     errno = saved;
     return ledger->fd >= 0;
 }

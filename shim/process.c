@@ -19,6 +19,11 @@ void process_start(void)
     pthread_atfork(NULL, NULL, forked);
 }
 
+pid_t process_id(void)
+{
+    return owner ? owner : getpid();
+}
+
 bool process_borrowed(void)
 {
     return owner && getpid() != owner;

@@ -4,9 +4,13 @@
 #define SCTPSHIM_PROCESS_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Called once, before there are threads. */
 void process_start(void);
+
+/* Its number; of a child made by vfork(), which is about to be another program, its parent's. */
+pid_t process_id(void);
 
 /*
  * Is this a child made by vfork(), between which and its exec the parent's variables are changed

@@ -9,9 +9,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "../log.h"
+#include "../process.h"
 #include "../userspace/userspace.h"
 #include "address.h"
 #include "internal.h"
@@ -45,7 +45,7 @@ static void enter(const struct ledger *ledger, int fd, unsigned roles,
 {
     struct ledger_connection connection = {
         .inode = inode_of(fd),
-        .pid = (uint32_t)getpid(),
+        .pid = (uint32_t)process_id(),
         .reason = (uint8_t)reason,
         .accepted = roles == ROLE_LISTEN,
         .peer = *end,

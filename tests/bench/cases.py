@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
+import fallback
 import variants
 from stage import Network, stage
 from variants import BUILD, CALLS, NATIVE, SHIM, TCP, USERSPACE, WITHSCTP
@@ -134,6 +135,15 @@ def starts(plan):
                    "us": (time.perf_counter() - begin) * 1e6}
 
 
+def left(plan):
+    """A connect under prefer-sctp to a peer that nothing is tried with, and one of plain TCP."""
+    say("left")
+    names = {"plain TCP": "tcp", "not known, not tried": "shim"}
+    for name, number, report in fallback.measure(names, *plan.left):
+        yield {"case": "left", "variant": names[name], "round": number, "us": sum(report.values()),
+               **report}
+
+
 def userspace(plan):
     """The userspace plane against TCP, both over this machine's own kernel."""
     if not plan.userspace or not os.access(BUILD / "sctpshimd", os.X_OK):
@@ -150,5 +160,6 @@ def userspace(plan):
 CASES = {"bulk": Case("kernel", bulk), "impaired": Case("kernel", impaired),
          "requests": Case("kernel", requests), "connections": Case("kernel", connections),
          "hooks": Case("host", hooks), "starts": Case("host", starts),
+         "left": Case("host", left),
          "userspace": Case("host", userspace)}
 assert set(variants.ALL) >= {variant.name for variant in KERNEL}

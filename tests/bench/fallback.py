@@ -23,11 +23,10 @@ WAYS = {
     "plain TCP": {},
     "action = tcp": {**SHIM, "SCTPSHIM_ACTION": "tcp"},
     "not known, not tried": {**PREFER, "SCTPSHIM_FALLBACK_TIMEOUT": "0"},
-}
-WITH_SCTP = {
     "a verdict is cached": PREFER,
     "refused each time": {**PREFER, "SCTPSHIM_FALLBACK_LIFETIME": "0"},
 }
+WITHOUT_SCTP = ("plain TCP", "action = tcp", "not known, not tried")
 MEMORY = Path("/dev/shm")              # where XDG_RUNTIME_DIR mostly is: in memory
 
 
@@ -41,9 +40,12 @@ def has_sctp():
 
 
 def serve(listener):
-    """Take connections and drop them."""
-    while True:
-        listener.accept()[0].close()
+    """Take connections and drop them, until it is closed."""
+    try:
+        while True:
+            listener.accept()[0].close()
+    except OSError:
+        pass
 
 
 def took(settings, port, count, runtime):
@@ -53,6 +55,17 @@ def took(settings, port, count, runtime):
                          env={**clean, **settings, "XDG_RUNTIME_DIR": runtime}, check=True,
                          text=True, stdout=subprocess.PIPE).stdout
     return json.loads(out)
+
+
+def measure(ways, rounds, count):
+    """(name, round, what was taken), the ways in turns, over this machine's loopback."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    threading.Thread(target=serve, args=(listener,), daemon=True).start()
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as runtime:
+        for number in range(rounds):
+            for name in ways:
+                yield name, number, took(WAYS[name], listener.getsockname()[1], count, runtime)
+    listener.close()
 
 
 def show(name, rounds, plain):
@@ -72,14 +85,9 @@ def main():
     parser.add_argument("count", type=int, nargs="?", default=1500, help="connections a round (1500)")
     parser.add_argument("--rounds", type=int, default=12, help="of each way, in turns (12)")
     options = parser.parse_args()
-    ways = {**WAYS, **(WITH_SCTP if has_sctp() else {})}
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    threading.Thread(target=serve, args=(listener,), daemon=True).start()
-    rounds = {name: [] for name in ways}
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as runtime:
-        for _ in range(options.rounds):
-            for name, settings in ways.items():
-                rounds[name].append(took(settings, listener.getsockname()[1], options.count, runtime))
+    rounds = {name: [] for name in (WAYS if has_sctp() else WITHOUT_SCTP)}
+    for name, _, report in measure(list(rounds), options.rounds, options.count):
+        rounds[name].append(report)
     for name, of_this in rounds.items():
         show(name, of_this, rounds["plain TCP"])
 

@@ -141,12 +141,11 @@ def _hooks(samples):
                   [sample["more_ns"] for sample in of["plain"]], " ns")
 
 
-def _starts(samples):
-    for of in groups(samples, "starts").values():
-        more = [a["us"] - b["us"] for a, b in zip(of["shim"], of["plain"])]
+def _more(samples, case, label, base, bound):
+    for of in groups(samples, case).values():
+        more = [a["us"] - b["us"] for a, b in zip(of["shim"], of[base])]
         low, middle, high = statistics.quantiles(more, n=4)
-        yield Row("starts", "/bin/true: more with the library (quartiles)", middle, low, high,
-                  " us", bound=1000)
+        yield Row(case, f"{label} (quartiles)", middle, low, high, " us", bound=bound)
 
 
 def rows(samples):
@@ -154,7 +153,9 @@ def rows(samples):
     return [*_throughput(samples, "bulk", "tcp", "shim"),
             *_throughput(samples, "impaired", "tcp", "shim"),
             *_latency(samples, "requests", "shim"), *_connections(samples, "connections", "shim"),
-            *_hooks(samples), *_starts(samples),
+            *_hooks(samples),
+            *_more(samples, "starts", "/bin/true: more with the library", "plain", 1000),
+            *_more(samples, "left", "a connect that is left to TCP: more than plain TCP's", "tcp", 20),
             *_throughput(samples, "userspace bulk", "tcp", "userspace"),
             *_latency(samples, "userspace requests", "userspace"),
             *_connections(samples, "userspace connections", "userspace")]

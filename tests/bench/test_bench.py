@@ -45,7 +45,7 @@ def test_report(tmp_path):
     bench("--plan", "tiny", "--here", "--json", data)
     samples = json.loads(data.read_text())["samples"]
     cases = {sample["case"] for sample in samples}
-    assert cases >= {"bulk", "requests", "connections", "hooks", "starts"}
+    assert cases >= {"bulk", "requests", "connections", "hooks", "starts", "left"}
     for case in ("bulk", "requests", "connections"):
         more = {"calls"} if case == "connections" else set()
         assert {s["variant"] for s in samples if s["case"] == case} == \
@@ -53,7 +53,7 @@ def test_report(tmp_path):
     table = bench("--from", data, "--html", page)
     seen = Page(page.read_text())
     assert not seen.loads and not {"script", "link", "img"} & set(seen.tags)
-    assert seen.tags.count("svg") >= len(cases) - 1      # starts have no plot
+    assert seen.tags.count("svg") >= len(cases) - 2      # starts and left have no plot
     words = " ".join(seen.words)
     for line in rows.rows(samples):
         assert line.label in words and line.label in table
