@@ -43,8 +43,10 @@ TOOL_OBJ   := $(CONF_OBJ) $(B)/shim/tool.o $(B)/shim/check.o $(B)/shim/reach.o $
               $(B)/shim/userspace/inquiry.o \
               $(patsubst %.c,$(B)/%.o,$(wildcard shim/status/*.c))
 
-# The userspace stack, where its static library is installed (libusrsctp-dev), unless USRSCTP=no.
-USRSCTP    ?= $(filter /%,$(shell $(CC) -print-file-name=libusrsctp.a))
+# The userspace stack: scripts/usrsctp's, else the static library that is installed
+# (libusrsctp-dev), unless USRSCTP=no.
+USRSCTP    ?= $(firstword $(wildcard build/usrsctp/libusrsctp.a) \
+                $(filter /%,$(shell $(CC) -print-file-name=libusrsctp.a)))
 override USRSCTP := $(filter-out no,$(USRSCTP))
 USRSCTP_PC := $(USRSCTP:%/libusrsctp.a=%/pkgconfig/usrsctp.pc)
 # The broker is one program for each stack behind shim/broker/stack.h.
@@ -95,8 +97,7 @@ $(B)/sctpshim-tool: $(TOOL_OBJ)
 
 # Packets, checksums, memory and timers are the broker's: the library's own functions for them give
 # way. And so does its one thread (usrsctp_stack.c).
-$(B)/libusrsctp.a: $(USRSCTP) Makefile
-	@mkdir -p $(@D)
+$(B)/libusrsctp.a: $(USRSCTP) $(B)/usrsctp.path Makefile
 	objcopy --weaken-symbol=sctp_userspace_ip_output --weaken-symbol=sctp_userspace_ip6_output \
 	    --weaken-symbol=calculate_crc32c --weaken-symbol=m_getm2 \
 	    --weaken-symbol=sctp_os_timer_start --weaken-symbol=sctp_os_timer_stop \
@@ -105,6 +106,12 @@ $(B)/libusrsctp.a: $(USRSCTP) Makefile
 	    --redefine-sym calloc=pool_calloc --redefine-sym free=pool_free \
 	    --redefine-sym pthread_create=usrsctp_no_thread $< $@
 
+# Another library than before, older ones too.
+$(B)/usrsctp.path: FORCE
+	@mkdir -p $(@D)
+	@echo '$(USRSCTP)' | cmp -s - $@ || echo '$(USRSCTP)' >$@
+
+$(B)/shim/broker/usrsctp_stack.o: $(B)/usrsctp.path
 $(B)/shim/broker/usrsctp_stack.o: ALL_CFLAGS += \
     -DUSRSCTP_VERSION='"$(shell sed -n 's/^Version: //p' $(USRSCTP_PC))"'
 
@@ -158,10 +165,13 @@ uninstall:
 	      $(foreach manager,system user,$(DESTDIR)$(UNITDIR)/$(manager)/sctpshimd.socket \
 	        $(DESTDIR)$(UNITDIR)/$(manager)/sctpshimd.service)
 
+# What scripts/usrsctp has built stays.
 clean:
-	rm -rf $(B)
+	[ ! -d $(B) ] || find $(B) -mindepth 1 -maxdepth 1 ! -name usrsctp -exec rm -rf {} +
 
-.PHONY: all docs demo install uninstall clean
+FORCE:
+
+.PHONY: all docs demo install uninstall clean FORCE
 
 include tests/rules.mk
 -include $(SHIM_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(BROKER_OBJ:.o=.d) $(STACK_OBJ:.o=.d) $(KERNEL_OBJ:.o=.d)

@@ -24,7 +24,13 @@ def debian(tmp_path, top):
         for name, text in scripts.items():
             (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
             (tmp_path / name).chmod(0o755)
-        done = subprocess.run([top / "scripts/setup", *arguments], text=True, timeout=LIMIT,
+        (tmp_path / "scripts").mkdir()
+        for name in ("setup", "packages"):
+            shutil.copy2(top / "scripts" / name, tmp_path / "scripts")
+        stack = tmp_path / "scripts/usrsctp"
+        stack.write_text(f"#!/bin/sh\necho usrsctp >>{tmp_path}/calls\nexit 69\n")
+        stack.chmod(0o755)
+        done = subprocess.run([tmp_path / "scripts/setup", *arguments], text=True, timeout=LIMIT,
                               capture_output=True, check=False, env={"PATH": str(tmp_path)})
         calls = tmp_path / "calls"
         return done, calls.read_text().splitlines() if calls.exists() else []
@@ -48,7 +54,13 @@ def test_every_package_says_what_for(top):
 
 def test_nothing_missing_is_silent(debian, top):
     done, calls = debian("demo", packages=names(top, "build", "demo"))
-    assert (done.returncode, done.stdout, done.stderr, calls) == (0, "", "", [])
+    assert (done.returncode, done.stdout, done.stderr, calls) == (0, "", "", ["usrsctp"])
+
+
+def test_the_fast_stack_is_built_when_all_is_there(debian):
+    done, calls = debian("build", user=0)
+    assert done.returncode == 0, "without that one it is slower, and that is all"
+    assert [call.split()[-1] for call in calls] == ["update", "dpkg-dev", "usrsctp"]
 
 
 def test_other_user_is_told_what_to_type(debian, top):
