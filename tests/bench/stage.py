@@ -45,10 +45,10 @@ class Network:
 class Stage:
     """The hosts of one path, with a server of each variant on one of them."""
 
-    def __init__(self, network, variants, directory):
-        self.network, self.variants = network, variants
+    def __init__(self, network, variants, directory, server="serve"):
+        self.network, self.variants, self._server = network, variants, server
         self._directory = Path(directory)
-        self._hosts, self._servers, self._ports = [], [], {}
+        self.hosts, self._servers, self._ports = [], [], {}
 
     def set_up(self):
         """Namespaces, link, servers."""
@@ -63,9 +63,15 @@ class Stage:
             self._serve(variant, server)
         self._client = client
 
+    def ports_come_back_at_once(self):
+        """Of thousands of TCP connections a second; some run out within a minute otherwise."""
+        for host in self.hosts:
+            host.plain("sh", "-c", "cd /proc/sys/net/ipv4 && echo 1 >tcp_tw_reuse && "
+                       "echo 1024 65535 >ip_local_port_range")
+
     def _host(self, name, environment, beside=None):
         host = Host(self._directory / name, ROOT, environment, beside)
-        self._hosts.append(host)
+        self.hosts.append(host)
         return host
 
     def _link(self, client, server):
@@ -85,7 +91,7 @@ class Stage:
         log = self._directory / f"{variant.name}.log"
         with open(log, "wb") as sink:
             process = subprocess.Popen(
-                [*host.entry, *variant.command("serve", self.network.address, port)],
+                [*host.entry, *variant.command(self._server, self.network.address, port)],
                 env=self._settings(variant, host), stdin=subprocess.DEVNULL, stdout=sink,
                 stderr=sink, start_new_session=True)
         self._servers.append(process)
@@ -114,12 +120,12 @@ class Stage:
                     return True
         return False
 
-    def load(self, variant, mode, *words):
+    def load(self, variant, mode, *words, limit=LIMIT):
         """One client's report, as the load program prints it."""
         command = [*self._client.entry,
                    *variant.command(mode, self.network.address, self._ports[variant.name], *words)]
         done = subprocess.run(command, env=self._settings(variant, self._client), text=True,
-                              capture_output=True, timeout=LIMIT, check=False)
+                              capture_output=True, timeout=limit, check=False)
         if done.returncode:
             raise RuntimeError(f"{mode} {words} over {variant.name}, {self.network.name}: "
                                f"{done.stdout}{done.stderr}")
@@ -137,15 +143,15 @@ class Stage:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        for host in self._hosts:
+        for host in self.hosts:
             host.end()
 
 
 @contextlib.contextmanager
-def stage(network, variants):
+def stage(network, variants, server="serve"):
     """A Stage, set up, for the length of a block."""
     with tempfile.TemporaryDirectory(prefix="sctpshim-bench.") as directory:
-        place = Stage(network, variants, directory)
+        place = Stage(network, variants, directory, server)
         try:
             place.set_up()
             yield place

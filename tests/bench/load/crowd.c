@@ -15,7 +15,7 @@ struct one {
     int64_t asked;
 };
 
-static void raise_limit(long connections)
+void raise_limit(long connections)
 {
     struct rlimit limit;
 

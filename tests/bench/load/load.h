@@ -28,6 +28,8 @@ extern bool more_calls;
 int listen_at(const char *address, const char *port);
 int accept_next(int listener); /* -1 when there is none */
 int connect_at(const char *address, const char *port);
+/* A non-blocking one, which is writable when it has come to something; -1 with errno. */
+int begin_connect_at(const char *address, const char *port);
 void set_nonblocking(int fd);
 /* All of it, or false with errno. A native sender splits it into messages. */
 bool send_some(int fd, const void *from, size_t len);
@@ -45,6 +47,9 @@ int64_t machine_cpu_ns(void);
 /* Sorts, and prints count, minimum, median, 99th percentile, maximum and mean as JSON members. */
 void print_times(int64_t *samples, size_t count);
 
+/* crowd.c: so many descriptors, and some more */
+void raise_limit(long connections);
+
 _Noreturn void fail(const char *what);
 long number(const char *text, long low, long high);
 void *memory(size_t size);
@@ -55,5 +60,7 @@ int bulk(int argc, char **argv);
 int request(int argc, char **argv);
 int churn(int argc, char **argv);
 int crowd(int argc, char **argv);
+int pour(int argc, char **argv);
+int storm(int argc, char **argv);
 
 #endif

@@ -9,6 +9,8 @@
  *   load [-n|-m] request ADDRESS PORT SIZE REPLY COUNT        to and fro, one at a time
  *   load [-n|-m] churn ADDRESS PORT COUNT                     connect, one request, close
  *   load [-n|-m] crowd ADDRESS PORT CONNECTIONS MILLISECONDS  many at once; 0: they only exist
+ *   load [-n|-m] pour ADDRESS PORT                            a server for storm
+ *   load [-n|-m] storm ADDRESS PORT RATE BYTES SECONDS        connections a second, come what may
  *
  * Each client prints one JSON object.
  */
@@ -24,7 +26,7 @@ static const struct mode {
     int (*run)(int argc, char **argv);
 } modes[] = {
     {"serve", 2, serve}, {"bulk", 4, bulk}, {"request", 5, request}, {"churn", 3, churn},
-    {"crowd", 4, crowd},
+    {"crowd", 4, crowd}, {"pour", 2, pour},   {"storm", 5, storm},
 };
 
 _Noreturn void fail(const char *what)
@@ -66,6 +68,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; argc && i < sizeof modes / sizeof *modes; i++)
         if (strcmp(*argv, modes[i].name) == 0 && argc - 1 == modes[i].words)
             return modes[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "usage: load [-n|-m] serve|bulk|request|churn|crowd ADDRESS PORT [NUMBER...]\n");
+    fprintf(stderr, "usage: load [-n|-m] serve|bulk|request|churn|crowd|pour|storm ADDRESS PORT "
+                    "[NUMBER...]\n");
     return 2;
 }

@@ -121,7 +121,7 @@ int listen_at(const char *address, const char *port)
     set(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int), "SO_REUSEADDR");
     if (bind(fd, (struct sockaddr *)&name, sizeof name) < 0)
         fail("bind");
-    if (listen(fd, 1024) < 0)
+    if (listen(fd, 4096) < 0)
         fail("listen");
     return fd;
 }
@@ -155,6 +155,23 @@ void set_nonblocking(int fd)
 {
     if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
         fail("O_NONBLOCK");
+}
+
+int begin_connect_at(const char *address, const char *port)
+{
+    struct sockaddr_in name = name_of(address, port);
+    int fd = open_socket();
+
+    set_nonblocking(fd);
+    settle(fd);
+    if (connect(fd, (struct sockaddr *)&name, sizeof name) < 0 && errno != EINPROGRESS) {
+        int error = errno;
+
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
 }
 
 bool send_some(int fd, const void *from, size_t len)
