@@ -224,6 +224,9 @@ static void leg_ready(struct source *source, uint32_t events)
     if (events & EPOLLERR && !leg->failed)
         leg_failed(leg, 0);
     leg->readable |= (events & ~(uint32_t)EPOLLOUT) != 0;
+    /* Due since a turn before this one: there are many, and each would be told in every turn. */
+    if (leg->due)
+        loop_watch(&leg->source, 0);
     relay_due(leg);
 }
 

@@ -60,11 +60,10 @@ bool relay_waiting(void)
 void relay_turn(void)
 {
     int64_t end = loop_clock() + 1; /* packets, requests and alarms must not wait for long */
-    struct leg *last = NULL;
-
     /* Those that become due again meanwhile come after, in the next turn. */
-    for (struct leg *leg = due; leg; leg = leg->next_due)
-        last = leg;
+    const struct leg *last =
+        due ? (void *)((char *)due_end - offsetof(struct leg, next_due)) : NULL;
+
     while (due && last && loop_clock() <= end) {
         struct leg *leg = due;
 

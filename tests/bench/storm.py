@@ -71,6 +71,7 @@ def main():
     parser.add_argument("seconds", type=int)
     parser.add_argument("--rate", type=int, default=1100, help="connections a second")
     parser.add_argument("--bytes", type=int, default=300000, help="that each is sent")
+    parser.add_argument("--most", type=int, default=2000, help="connections at the same time")
     parser.add_argument("--mtu", type=int, default=1500)
     parser.add_argument("--only", choices=VARIANTS)
     options = parser.parse_args()
@@ -80,7 +81,7 @@ def main():
         place.ports_come_back_at_once()
         for variant in compared:
             report = place.load(variant, "storm", options.rate, options.bytes, options.seconds,
-                                limit=options.seconds + PATIENCE)
+                                options.most, limit=options.seconds + PATIENCE)
             brokers = [memory(host) for host in place.hosts] if variant is USERSPACE else []
             print(describe(variant, report, brokers), flush=True)
             found += [f"{variant.label}: {trouble}" for trouble in troubles(report)]

@@ -10,7 +10,7 @@
  *   load [-n|-m] churn ADDRESS PORT COUNT                     connect, one request, close
  *   load [-n|-m] crowd ADDRESS PORT CONNECTIONS MILLISECONDS  many at once; 0: they only exist
  *   load [-n|-m] pour ADDRESS PORT                            a server for storm
- *   load [-n|-m] storm ADDRESS PORT RATE BYTES SECONDS        connections a second, come what may
+ *   load [-n|-m] storm ADDRESS PORT RATE BYTES SECONDS MOST   connections a second, come what may
  *
  * Each client prints one JSON object.
  */
@@ -26,7 +26,7 @@ static const struct mode {
     int (*run)(int argc, char **argv);
 } modes[] = {
     {"serve", 2, serve}, {"bulk", 4, bulk}, {"request", 5, request}, {"churn", 3, churn},
-    {"crowd", 4, crowd}, {"pour", 2, pour},   {"storm", 5, storm},
+    {"crowd", 4, crowd}, {"pour", 2, pour},   {"storm", 6, storm},
 };
 
 _Noreturn void fail(const char *what)

@@ -15,7 +15,7 @@
 
 enum {
     EVENTS = 256,
-    MOST = 2000,      /* at the same time: beyond, the rate is not kept */
+    MOST = 10000,     /* connections at the same time */
     PERIOD = 65521,   /* bytes until the pattern repeats, a prime */
     PIECE = 64 << 10, /* of a read or write */
     PATIENCE = 120,   /* seconds until the last one must have ended */
@@ -119,7 +119,7 @@ int pour(int argc, char **argv)
     (void)argc;
     if (epoll < 0)
         fail("epoll_create1");
-    raise_limit(2 * MOST);
+    raise_limit(MOST);
     make_pattern();
     set_nonblocking(listener);
     await(epoll, listener, EPOLLIN, NULL);
@@ -246,7 +246,7 @@ static void report(int64_t start, int64_t ended)
     printf("}\n");
 }
 
-/* Those that are due by now; of those that have no room one is skipped for good. */
+/* Those that are due by now; one for which there is no room is skipped for good. */
 static void begin_due(int epoll, char **argv, long due, uint32_t bytes)
 {
     while (all.begun + all.skipped < due) {
@@ -257,16 +257,16 @@ static void begin_due(int epoll, char **argv, long due, uint32_t bytes)
     }
 }
 
-static void prepare(long rate, long seconds)
+static void prepare(long rate, long seconds, long most)
 {
-    struct one *ones = memory(MOST * sizeof *ones);
+    struct one *ones = memory((size_t)most * sizeof *ones);
 
-    raise_limit(MOST);
+    raise_limit(most);
     make_pattern();
     all.seconds = (size_t)seconds;
     all.bytes = memory((size_t)seconds * sizeof *all.bytes);
     all.samples = memory((size_t)(rate * seconds) * sizeof *all.samples);
-    for (size_t i = 0; i < MOST; i++) {
+    for (long i = 0; i < most; i++) {
         ones[i].next_idle = idle;
         idle = &ones[i];
     }
@@ -283,7 +283,7 @@ int storm(int argc, char **argv)
     (void)argc;
     if (epoll < 0)
         fail("epoll_create1");
-    prepare(rate, seconds);
+    prepare(rate, seconds, number(argv[5], 1, MOST));
     start = now_ns();
     end = start + seconds * 1000000000;
     while (now_ns() < end || (all.in_flight && now_ns() < end + PATIENCE * 1000000000LL)) {
