@@ -161,6 +161,10 @@ fuzz-parsers: $(PARSERS)
 soak: all
 	tests/userspace/soak.py $(or $(T),600) --seed $(or $(SEED),1)
 
+# More connections a second than can be followed: make storm T=60 RATE=1100 BYTES=300000 MOST=2000
+storm: all $(LOAD)
+	tests/bench/storm.py $(or $(T),60) $(RATE:%=--rate %) $(BYTES:%=--bytes %) $(MOST:%=--most %)
+
 # ---- Sanitizers: the library instrumented, and programs with a mistake that must be found ----
 
 WRONG      := $(B)/tests/sanitize/overrun $(B)/tests/sanitize/race $(B)/tests/sanitize/undefined
@@ -203,4 +207,4 @@ check-valgrind: all $(SANITIZE_WITH)
 
 .PHONY: check check-beside check-others check-all check-long check-clang check-bare check-fuzz \
         check-sanitizers check-asan check-tsan check-ubsan check-valgrind test-programs fuzz \
-        fuzz-userspace fuzz-parsers soak bench
+        fuzz-userspace fuzz-parsers soak storm bench
