@@ -54,15 +54,27 @@ def memory(host):
     return 0
 
 
+def lost(host):
+    """Datagrams that found no room in the buffer of the host's broker."""
+    names, values = [line.split() for line in host.plain("cat", "/proc/net/snmp").splitlines()
+                     if line.startswith("Udp:")]
+    return int(values[names.index("RcvbufErrors")])
+
+
+def brokers_of(hosts):
+    """The same of the brokers."""
+    sizes = "/".join(str(memory(host) >> 20) for host in hosts)
+    return f", brokers {sizes} MB, {sum(lost(host) for host in hosts)} datagrams lost"
+
+
 def describe(variant, report, brokers):
     """One line."""
     first, last = parts(report)
     times = f", median {report['median_us'] / 1e3:.1f} ms, 99 of 100 within " \
             f"{report['p99_us'] / 1e3:.0f} ms" if report["done"] else ""
-    most = f", brokers {'/'.join(f'{size >> 20}' for size in brokers)} MB" if any(brokers) else ""
     return f"{variant.label}: {report['begun']} begun, {report['skipped']} had no room, " \
            f"{report['done']} done, {report['per_second']:.0f}/s, {first / 1e6:.1f} MB/s at first, " \
-           f"{last / 1e6:.1f} at last, the last ones took {report['drain_ms']:.0f} ms{times}{most}"
+           f"{last / 1e6:.1f} at last, the last ones took {report['drain_ms']:.0f} ms{times}{brokers}"
 
 
 def main():
@@ -83,7 +95,7 @@ def main():
         for variant in compared:
             report = place.load(variant, "storm", options.rate, options.bytes, options.seconds,
                                 options.most, limit=options.seconds + PATIENCE)
-            brokers = [memory(host) for host in place.hosts] if variant is USERSPACE else []
+            brokers = brokers_of(place.hosts) if variant is USERSPACE else ""
             print(describe(variant, report, brokers), flush=True)
             found += [f"{variant.label}: {trouble}" for trouble in troubles(report, options.least)]
     for trouble in found:
