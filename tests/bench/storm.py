@@ -4,7 +4,8 @@
 
 Over plain TCP and over the userspace plane, between two hosts of a veth pair. Every byte is checked, every
 connection must come to its end without an error, also those that are open when the time is up, and
-in the last part of the time about as much must have arrived as in the first.
+in the last part of the time about as much must have arrived as in the first. What TCP shows says what
+the machine had to give, and is no failure.
 """
 
 import argparse
@@ -89,7 +90,7 @@ def main():
     parser.add_argument("--only", choices=VARIANTS)
     options = parser.parse_args()
     compared = [VARIANTS[options.only]] if options.only else list(VARIANTS.values())
-    found = []
+    failed = False
     with stage(Network(options.mtu), compared, "pour") as place:
         place.ports_come_back_at_once()
         for variant in compared:
@@ -97,10 +98,10 @@ def main():
                                 options.most, limit=options.seconds + PATIENCE)
             brokers = brokers_of(place.hosts) if variant is USERSPACE else ""
             print(describe(variant, report, brokers), flush=True)
-            found += [f"{variant.label}: {trouble}" for trouble in troubles(report, options.least)]
-    for trouble in found:
-        print(trouble)
-    return bool(found)
+            for trouble in troubles(report, options.least):
+                print(f"{variant.label}: {trouble}", flush=True)
+                failed |= variant is USERSPACE
+    return failed
 
 
 if __name__ == "__main__":
