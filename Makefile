@@ -38,7 +38,7 @@ CONF_OBJ   := $(B)/shim/options.o $(B)/shim/values.o $(B)/shim/layer.o $(B)/shim
               $(B)/shim/params.o $(B)/shim/sizes.o $(B)/shim/auth.o $(B)/shim/addrs.o \
               $(B)/shim/planes.o $(B)/shim/log.o
 TOOL_OBJ   := $(CONF_OBJ) $(B)/shim/tool.o $(B)/shim/check.o $(B)/shim/reach.o $(B)/shim/offload.o \
-              $(B)/shim/binary.o $(B)/shim/explain.o $(B)/shim/ledger.o \
+              $(B)/shim/binary.o $(B)/shim/explain.o $(B)/shim/ledger.o $(B)/shim/ledger_place.o \
               $(B)/shim/userspace/rendezvous.o $(B)/shim/userspace/protocol.o \
               $(B)/shim/userspace/inquiry.o \
               $(patsubst %.c,$(B)/%.o,$(wildcard shim/status/*.c))

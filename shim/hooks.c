@@ -26,6 +26,7 @@
 #include "kernel/kernel.h"
 #include "kernel/tell.h"
 #include "kernel/undecided.h"
+#include "ledger.h"
 #include "libc.h"
 #include "names.h"
 #include "process.h"
@@ -554,6 +555,34 @@ int hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c, un
     return libc.prctl(option, a, b, c, d);
 }
 
+/* A child of vfork()'s has its parent's memory, and is about to leave it. */
+static int left_user(int result)
+{
+    if (result == 0 && !process_borrowed())
+        ledger_leave();
+    return result;
+}
+
+int hook_setuid(uid_t real)
+{
+    return left_user(libc.setuid(real));
+}
+
+int hook_seteuid(uid_t effective)
+{
+    return left_user(libc.seteuid(effective));
+}
+
+int hook_setreuid(uid_t real, uid_t effective)
+{
+    return left_user(libc.setreuid(real, effective));
+}
+
+int hook_setresuid(uid_t real, uid_t effective, uid_t saved)
+{
+    return left_user(libc.setresuid(real, effective, saved));
+}
+
 int hook_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
                      struct addrinfo **found)
 {
@@ -688,6 +717,10 @@ long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
         return libc.syscall(number, a, b, c, d, e, f);
     case SYS_pidfd_getfd:
         return hook_pidfd_getfd((int)a, (int)b, (unsigned)c);
+    case SYS_setuid:
+    case SYS_setreuid:
+    case SYS_setresuid:
+        return left_user((int)libc.syscall(number, a, b, c, d, e, f));
     case SYS_clone:
     case SYS_clone3:
 #ifdef SYS_fork

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What one user's processes of a network namespace have learnt about others' SCTP: verdicts on
- * destinations, counts of the reasons for TCP, and which connections those are. A file of fixed
- * records, read and written in place: never mapped, so that it may be truncated or removed at any
- * time; in a directory that only this user can enter; open for no longer than a call.
+ * destinations, counts of the reasons for TCP, and which connections those are. Records in memory
+ * that only this user's processes can have (ledger_place.c), and that may be removed or spoilt at any
+ * time.
  *
  * No function here waits, allocates or is a cancellation point; all keep errno. Where there is no
- * such file, or it is not as it should be, nothing is known and nothing is remembered.
+ * such memory, or it is not as it should be, nothing is known and nothing is remembered.
  */
 #ifndef SCTPSHIM_LEDGER_H
 #define SCTPSHIM_LEDGER_H
@@ -43,10 +43,26 @@ struct ledger_connection {
     struct sockaddr_in6 peer; /* IPv4 is mapped */
 };
 
-/* An open ledger; nothing else but a descriptor. */
-struct ledger {
-    int fd; /* -1: there is none */
+enum {
+    LEDGER_SIZE = 4096 + 4096 * 32 + 2048 * 40, /* bytes */
+    LEDGER_COUNTS = 60,
 };
+
+/* What it begins with. */
+struct ledger_head {
+    _Atomic uint64_t identity; /* of the directory, the network and the user; 0: it is new */
+    char directory[120];       /* for who wonders which this is */
+    _Atomic uint64_t counts[LEDGER_COUNTS];
+};
+
+/* An open ledger: its memory, for as long as it is open. */
+struct ledger {
+    unsigned char *at; /* NULL: there is none */
+    bool kept;         /* by this process */
+};
+
+/* Seconds of CLOCK_REALTIME. */
+uint32_t ledger_now(void);
 
 /* Remembers of the environment what is needed later; at start-up, once. */
 void ledger_start(void);
@@ -59,6 +75,9 @@ void ledger_start(void);
 bool ledger_open(struct ledger *ledger, uint64_t network, bool make);
 void ledger_close(struct ledger *ledger);
 
+/* The process has given up its user: what it has of that one's it has no more. */
+void ledger_leave(void);
+
 /*
  * The verdict on a destination: how many more seconds it holds, 0 for none. REASON_NONE: the peer
  * has SCTP there.
@@ -69,13 +88,12 @@ uint32_t ledger_verdict(const struct ledger *ledger, const struct sockaddr_in6 *
 void ledger_judge(const struct ledger *ledger, const struct sockaddr_in6 *to, enum reason reason,
                   uint32_t seconds);
 
-/*
- * Counts a connection and notes it; among a thousand others it may be forgotten, and of two whose
- * numbers lead to the same place at the same moment one may be lost.
- */
-void ledger_note(const struct ledger *ledger, const struct ledger_connection *connection);
-/* How often each reason has been noted. */
+/* One more. */
+void ledger_count(const struct ledger *ledger, enum reason reason);
 void ledger_counts(const struct ledger *ledger, uint64_t counts[REASONS]);
+
+/* Notes a connection; among a thousand others it may be forgotten. */
+void ledger_note(const struct ledger *ledger, const struct ledger_connection *connection);
 /* False where that socket is not noted. */
 bool ledger_find(const struct ledger *ledger, uint64_t inode, struct ledger_connection *into);
 

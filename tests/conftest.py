@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import ledgers
 import pytest
 
 TOP = Path(__file__).resolve().parents[1]
@@ -94,6 +95,15 @@ def env_in():
 def shim_env(env_in, tmp_path):
     """That of the test's own directory."""
     return env_in(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_ledger_stays(tmp_path_factory):
+    """What the tests' programs have learnt about peers is of no use afterwards."""
+    yield
+    for ledger in ledgers.of(tmp_path_factory.getbasetemp()):
+        ledger.remove()
+    ledgers.remove_abandoned()
 
 
 @pytest.fixture

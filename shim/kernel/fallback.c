@@ -32,7 +32,7 @@ static bool open_ledger(struct ledger *ledger, int fd, bool make)
     uint64_t cookie = 0;
     socklen_t len = sizeof cookie;
 
-    ledger->fd = -1;
+    ledger->at = NULL;
     if (fd_sealed())
         return false;
     if (libc.getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) < 0)
@@ -51,6 +51,7 @@ static void enter(const struct ledger *ledger, int fd, unsigned roles,
         .peer = *end,
     };
 
+    ledger_count(ledger, reason);
     ledger_note(ledger, &connection);
 }
 
@@ -118,7 +119,7 @@ enum reason fallback_decide(int fd, const union address *asked, struct ledger *l
     struct sockaddr_in6 to;
     uint32_t left = 0;
 
-    ledger->fd = -1;
+    ledger->at = NULL;
     info->fallback = FALLBACK_NONE;
     if (o->action != ACTION_PREFER || !rule_name(&to, &asked->any))
         return REASON_NONE;
@@ -197,7 +198,7 @@ void fallback_took_tcp(int fd, const struct options *o, const union address *ask
 
     if (rule_name(&to, &asked->any)) {
         say(fd, ROLE_CONNECT, &to, reason);
-        if (ledger->fd >= 0 || open_ledger(ledger, fd, true)) {
+        if (ledger->at || open_ledger(ledger, fd, true)) {
             learn(ledger, o, &to, reason);
             enter(ledger, fd, ROLE_CONNECT, &to, reason);
         }
@@ -240,7 +241,7 @@ bool fallback_go_on(int fd, int error)
 {
     const struct options *o = options_of(fd);
     union address asked = asked_of(fd);
-    struct ledger ledger = {.fd = -1};
+    struct ledger ledger = {.at = NULL};
     enum reason reason;
 
     if (!(fd_info(fd)->flags & FDF_CONNECT_DUE))

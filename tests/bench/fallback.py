@@ -12,11 +12,16 @@ import os
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests"))
+
+import ledgers                                                               # noqa: E402
+
 SHIM = {"LD_PRELOAD": str(ROOT / "build/libsctpshim.so"), "SCTPSHIM_STACK": "kernel"}
 PREFER = {**SHIM, "SCTPSHIM_ACTION": "prefer-sctp"}
 WAYS = {
@@ -27,7 +32,6 @@ WAYS = {
     "refused each time": {**PREFER, "SCTPSHIM_FALLBACK_LIFETIME": "0"},
 }
 WITHOUT_SCTP = ("plain TCP", "action = tcp", "not known, not tried")
-MEMORY = Path("/dev/shm")              # where XDG_RUNTIME_DIR mostly is: in memory
 
 
 def has_sctp():
@@ -61,10 +65,11 @@ def measure(ways, rounds, count):
     """(name, round, what was taken), the ways in turns, over this machine's loopback."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as runtime:
+    with tempfile.TemporaryDirectory() as runtime:
         for number in range(rounds):
             for name in ways:
                 yield name, number, took(WAYS[name], listener.getsockname()[1], count, runtime)
+    ledgers.remove_abandoned()
     listener.close()
 
 

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 
+import ledgers
 import pytest
 
 from deciding import HERE, IPPROTO_SCTP, Echo, free_port
@@ -333,45 +334,55 @@ def test_only_what_is_known_decides(play, tcp_echo, sctp_echo):
     assert play(PREFER, ONE, sctp_echo.port, "blocking", FALLBACK_TIMEOUT=0)["is"] == "sctp"
 
 
+def write_noise(memory):
+    """All but which one it is."""
+    memory[128:] = os.urandom(len(memory) - 128)
+
+
+def write_all(memory):
+    """That too."""
+    memory[:] = os.urandom(len(memory))
+
+
 def spoil(how, ledger):
-    """What may happen to the file."""
+    """What may happen to the segment."""
     if how == "removed":
-        ledger.unlink()
-    elif how == "truncated":
-        os.truncate(ledger, 4096 + 16)
+        ledger.remove()
+    elif how == "noise":
+        ledger.with_bytes(write_noise)
     elif how == "garbage":
-        ledger.write_bytes(os.urandom(ledger.stat().st_size))
+        ledger.with_bytes(write_all)
     elif how == "open to others":
-        ledger.chmod(0o666)
+        ledger.change(mode=0o666)
     elif how == "another's":
-        os.chown(ledger, 12345, 12345)
-    elif how == "a link":
-        ledger.rename(ledger.with_name("elsewhere"))
-        ledger.symlink_to(ledger.with_name("elsewhere"))
-    elif how == "directory open":
-        ledger.parent.chmod(0o755)
-    elif how == "a directory":
-        ledger.unlink()
-        ledger.mkdir()
+        ledger.change(uid=12345)
+    elif how == "another size":
+        ledger.remove()
+        ledgers.make(ledger.key, 4096)
+    elif how == "another ledger's key":
+        ledger.remove()
+        ledgers.make(ledger.key, ledger.size).with_bytes(write_all)
 
 
-@pytest.mark.parametrize("how", ["removed", "truncated", "garbage", "open to others", "another's",
-                                 "a link", "directory open", "a directory"])
+@pytest.mark.parametrize("how", ["removed", "noise", "garbage", "open to others", "another's",
+                                 "another size", "another ledger's key"])
 def test_a_ledger_that_is_not_as_it_should_be(play, tcp_echo, runtime, how):
     """It is as if nothing were known."""
     if how == "another's" and os.geteuid() != 0:
         pytest.skip("needs root")
     play(PREFER, ONE, tcp_echo.port, "blocking")
-    ledger, = runtime.glob("ledger2-*")
-    assert ledger.stat().st_mode & 0o777 == 0o600
+    ledger, = ledgers.of(runtime)
+    assert ledger.mode == 0o600
     spoil(how, ledger)
     seen = play(PREFER, ONE, tcp_echo.port, "blocking", LOG="info")
     assert seen["answer"] == "ping"
     assert "over TCP: refused" in seen.stderr
+    seen = play(PREFER, ONE, tcp_echo.port, "blocking", LOG="info")
+    assert "over TCP: cached" in seen.stderr
 
 
 def test_a_ledger_that_comes_and_goes(play, tcp_echo, runtime):
-    """While a program connects again and again, the file is truncated, removed and spoilt."""
+    """While a program connects again and again, it is removed and spoilt."""
     text = """
 for _ in range(args[1]):
     with connected(args[0]) as sock:
@@ -379,15 +390,53 @@ for _ in range(args[1]):
 see("done", True)
 """
     started = play.start(PREFER, text, tcp_echo.port, 150)
-    spoils = itertools.cycle(["truncated", "removed", "garbage"])
+    spoils = itertools.cycle(["noise", "removed", "garbage"])
     while started.poll() is None:
-        for ledger in runtime.glob("ledger2-*"):
+        for ledger in ledgers.of(runtime):
             try:
                 spoil(next(spoils), ledger)
             except OSError:
                 pass
     out, errors = started.communicate(timeout=60)
     assert (started.returncode, out) == (0, '{"done": true}\n'), errors
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_who_gives_up_the_user_gives_up_the_ledger(play, tcp_echo):
+    """Also in a child, which has it from its parent; nobody else's is taken instead."""
+    text = """
+import ctypes
+os.chmod(os.environ["XDG_RUNTIME_DIR"], 0o755)
+attached = lambda: open("/proc/self/maps").read().count("/SYSV5c7")
+connected(args[0]).close()
+see("root's", attached())
+ended = []
+for give_up in (lambda: os.setuid(12345), lambda: os.seteuid(12345), lambda: os.setreuid(12345, 12345),
+                lambda: os.setresuid(12345, 12345, 12345),
+                lambda: ctypes.CDLL(None).syscall(117, 12345, 12345, 12345)):
+    child = os.fork()
+    if not child:
+        before = attached()
+        give_up()
+        left = attached()
+        connected(args[0]).close()
+        os._exit(0 if (before, left, attached()) == (1, 0, 1) else 1)
+    ended.append(os.waitpid(child, 0)[1])
+see("children", ended)
+see("root's still", attached())
+os.seteuid(12345)
+see("none", attached())
+os.seteuid(0)
+connected(args[0]).close()
+see("again", attached())
+"""
+    played = play(PREFER, text, tcp_echo.port, LOG="info")
+    for ledger in ledgers.all_of_mine(12345):
+        ledger.remove()
+    assert played.seen == {"root's": 1, "children": [0] * 5, "root's still": 1, "none": 0, "again": 1}
+    # The first ones of both users; then what each of them knows.
+    reasons = re.findall("over TCP: (\\S+):", played.stderr)
+    assert reasons == ["refused"] * 2 + ["cached"] * 5
 
 
 def test_no_descriptor_stays(play, tcp_echo):
