@@ -22,7 +22,7 @@ class Echo:
         self._listener = socket.socket(family, socket.SOCK_STREAM, protocol)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
-        self._listener.listen(16)
+        self._listener.listen(128)
         self._listener.settimeout(0.1) # who waits in accept() keeps the port
         self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)

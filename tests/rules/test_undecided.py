@@ -21,7 +21,7 @@ def runtime(shim_env, tmp_path):
     shim_env["XDG_RUNTIME_DIR"] = str(place)
 
 
-# A program without the library, which has the socket by inheritance: what the kernel has of it. (Not
+# A program without the library, which inherits the sockets: what the kernel has of them. (Not
 # SO_NO_CHECK, which means nothing to SCTP: the library's own probes set it.)
 NATIVE = """
 import json, socket, sys
@@ -49,20 +49,23 @@ def shown(sock, level, name):
     except OSError as error:
         return error.strerror
 clean = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+seen = {}
 for name, (level, option, form, value) in items.items():
-    with tcp(socket.AF_INET6 if six else socket.AF_INET) as sock:
-        value = [v.encode("latin-1") if isinstance(v, str) else v for v in value]
-        try:
-            sock.setsockopt(level, option, struct.pack(form, *value))
-        except OSError as error:
-            see(name, error)
-            continue
-        before = shown(sock, level, option)
-        sock.connect(("::1" if six else LOCAL, args[0]))
-        is_now = protocol_of(sock.fileno())
-        done = subprocess.run([sys.executable, "-c", native, str(sock.fileno())], env=clean,
-                              pass_fds=[sock.fileno()], stdout=subprocess.PIPE, check=True)
-        see(name, [before, shown(sock, level, option), is_now, json.loads(done.stdout)])
+    sock = tcp(socket.AF_INET6 if six else socket.AF_INET)
+    value = [v.encode("latin-1") if isinstance(v, str) else v for v in value]
+    try:
+        sock.setsockopt(level, option, struct.pack(form, *value))
+    except OSError as error:
+        see(name, error)
+        continue
+    before = shown(sock, level, option)
+    sock.connect(("::1" if six else LOCAL, args[0]))
+    seen[sock] = [name, before, shown(sock, level, option), protocol_of(sock.fileno())]
+numbers = [sock.fileno() for sock in seen]
+done = subprocess.run([sys.executable, "-c", native, *map(str, numbers)], env=clean,
+                      pass_fds=numbers, stdout=subprocess.PIPE, check=True)
+for (name, *of_the_library), of_the_kernel in zip(seen.values(), json.loads(done.stdout)):
+    see(name, [*of_the_library, of_the_kernel])
 """
 CACHE = {}
 
@@ -81,7 +84,7 @@ def test_an_option_set_before_it_is_decided(play, sctp, family, name):
     if not isinstance(decided, list):
         assert decided == from_the_start
         return
-    (kept,), (has,) = from_the_start.pop(), decided.pop()
+    kept, has = from_the_start.pop(), decided.pop()
     assert {option: (kept[option], has[option]) for option in kept if has[option] != kept[option]} == {}
     assert decided == from_the_start
     assert decided[2] == "sctp"
