@@ -131,6 +131,7 @@ fuzz-userspace: all $(PLAYER)
 check-fuzz: all $(PLAYER)
 	tests/fuzz/run.py --userspace -n 1500 --first 5000
 	tests/vm/run -t 3600 tests/fuzz/run.py -n 2000
+	tests/vm/run -t 1800 tests/fuzz/run.py --prefer -n 1000 --first 5000000
 
 # The parsers of options, files and the broker's requests under libFuzzer: make fuzz-parsers T=60.
 # They start with the sample file, with its options commented and set.

@@ -2,6 +2,7 @@
 """Random sequences of socket calls show the same over TCP and under the shim; and the machinery
 that says so would notice if they did not."""
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -19,9 +20,9 @@ sys.path.insert(0, str(HERE.parent / "conformance"))
 from differences import DIFFERENCES  # noqa: E402
 
 BATCH = 25
-SECONDS = 25               # whole batches are begun until then
-# All of these have been played. Of others one in some thousands may show a fault: `make fuzz`.
-SEEDS = range(320_000, 330_000)
+# Under an action: seeds, all of which have been played (of others one in some thousands may show a
+# fault: `make fuzz`), and for how many seconds whole batches of them are begun.
+PLAYED = {"sctp": (range(320_000, 330_000), 25), "prefer-sctp": (range(5_001_000, 5_005_000), 10)}
 
 
 def test_a_seed_always_makes_the_same_script():
@@ -33,18 +34,22 @@ def test_accepted_differences_are_those_of_the_conformance_suite():
     assert [rule.name for rule in RULES if rule.name not in DIFFERENCES] == []
 
 
-def test_random_sequences(sctp, library):
+@pytest.mark.parametrize("action", PLAYED)
+def test_random_sequences(sctp, library, action):
     """As many of the same sequences as fit the time, at least the first batch."""
-    end, played, differ = time.monotonic() + SECONDS, 0, []
-    for first in range(SEEDS.start, SEEDS.stop, BATCH):
-        if played and time.monotonic() > end:
-            break
-        seeds = range(first, first + BATCH)
-        for number, failure, again in play.failures([generate(seed) for seed in seeds]):
-            if again:
-                differ.append((seeds[number], failure))
-        played += BATCH
-    print(f"seeds {SEEDS.start} to {SEEDS.start + played - 1}")
+    all_seeds, seconds = PLAYED[action]
+    end, played, differ = time.monotonic() + seconds, 0, []
+    with play.prefer() if action == "prefer-sctp" else contextlib.nullcontext(play.KERNEL) as plane:
+        for first in range(all_seeds.start, all_seeds.stop, BATCH):
+            if played and time.monotonic() > end:
+                break
+            seeds = range(first, first + BATCH)
+            for number, failure, again in play.failures([generate(seed) for seed in seeds],
+                                                        plane=plane):
+                if again:
+                    differ.append((seeds[number], failure))
+            played += BATCH
+    print(f"{action}: seeds {all_seeds.start} to {all_seeds.start + played - 1}")
     assert not differ, f"tests/fuzz/run.py --seed {differ[0][0]}:\n{differ[0][1].text()}"
 
 
