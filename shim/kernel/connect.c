@@ -96,11 +96,14 @@ static void look_beyond(int fd)
 
 /*
  * Up, or up and down again between two calls, by an end or by a reset, which stays for who asks:
- * only a connection has a queue, where the peer's announcement lies.
+ * only a connection has a queue, where the peer's announcement lies. (One that was shut down for
+ * reading before always shows POLLIN: an error is its connect's.)
  */
-static bool has_come_up(short ready)
+static bool has_come_up(int fd, short ready)
 {
-    return ready && (!(ready & POLLERR) || ready & POLLIN);
+    if (!(ready & POLLERR))
+        return ready != 0;
+    return ready & POLLIN && (fd_is_untouched(fd) || !(shut_early(fd) & FDF_READ_SHUT));
 }
 
 enum link link_settle(int fd)
@@ -125,7 +128,7 @@ enum link link_settle(int fd)
     ready = ready_now(fd, POLLIN | POLLOUT);
     if (!ready)
         return LINK_PENDING;
-    if (has_come_up(ready)) {
+    if (has_come_up(fd, ready)) {
         came_up(fd);
         events_came_up(fd);
         fd_set_kind(fd, FD_OPEN);
@@ -159,7 +162,7 @@ void link_look_up(int fd)
 {
     if (fd_kind(fd) == FD_IDLE)
         (void)link_look(fd); /* another process may have made something of it */
-    if (fd_kind(fd) == FD_CONNECTING && has_come_up(ready_now(fd, POLLIN | POLLOUT)))
+    if (fd_kind(fd) == FD_CONNECTING && has_come_up(fd, ready_now(fd, POLLIN | POLLOUT)))
         (void)link_look(fd);
 }
 
