@@ -52,17 +52,17 @@ def refused(t):
 
 @behaviour("connect.refused_shut", "a refused connect of a socket that was shut down before")
 def refused_shut(t):
-    for how in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
+    for how, word in enumerate(("reading", "writing", "both")):
         client = tcp()
-        t("shutdown", libc.raw("shutdown", client.fileno(), how))
-        t("connect", libc.connect(client.fileno(), (LOCAL, closed_port())))
-        t("so_error", so_error(client))
+        t(f"{word}: shutdown", libc.raw("shutdown", client.fileno(), how))
+        t(f"{word}: connect", libc.connect(client.fileno(), (LOCAL, closed_port())))
+        t(f"{word}: so_error", so_error(client))
         waiting = tcp()
         waiting.setblocking(False)
         libc.raw("shutdown", waiting.fileno(), how)
         libc.connect(waiting.fileno(), (LOCAL, closed_port()))
-        t("events", bool(select.select([], [waiting], [], 5)[1]))
-        t("error", so_error(waiting))
+        t(f"{word}: events", bool(select.select([], [waiting], [], 5)[1]))
+        t(f"{word}: error", so_error(waiting))
 
 
 @behaviour("connect.refused_poll", "poll bits after a refused blocking connect")
