@@ -268,29 +268,16 @@ int hook___vdprintf_chk(int fd, int flag, const char *format, va_list args)
     return hook_vdprintf(fd, format, args);
 }
 
-static bool passes_fds_on(const struct msghdr *msg)
+/* Sockets of ours that went to another process. */
+static void share_sent(const struct msghdr *msg)
 {
     struct cmsghdr *cmsg;
 
     if (!msg->msg_controllen)
-        return false;
+        return;
     for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR((struct msghdr *)msg, cmsg))
         if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
-            return true;
-    return false;
-}
-
-/* Sockets of ours that may be about to go to another process, and that did. */
-static void share_next(const struct msghdr *msg)
-{
-    if (undecided_any && passes_fds_on(msg))
-        undecided_end_all();
-}
-
-static void share_sent(const struct msghdr *msg)
-{
-    if (passes_fds_on(msg))
-        sharing_happened();
+            sharing_happened();
 }
 
 ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -298,7 +285,8 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
     RETURN_IF_OURS(ssize_t, kernel_sendmsg(fd, msg, flags))
     RETURN_IF_LEG(ssize_t, userspace_sendmsg(fd, msg, flags))
 
-    share_next(msg);
+    undecided_pass(fd);
+
     ssize_t result = libc.sendmsg(fd, msg, flags);
 
     if (result >= 0)
@@ -310,8 +298,7 @@ int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 {
     RETURN_IF_OURS(int, kernel_sendmmsg(fd, msgs, count, flags))
 
-    for (unsigned i = 0; undecided_any && i < count; i++)
-        share_next(&msgs[i].msg_hdr);
+    undecided_pass(fd);
 
     int result = libc.sendmmsg(fd, msgs, count, flags);
 

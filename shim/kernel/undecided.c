@@ -110,14 +110,29 @@ enum fd_kind undecided_end(int fd)
     return fd_is_undecided(fd) ? FD_FOREIGN : fd_kind(fd);
 }
 
-/* A vfork child's numbers are its own: those that its parent has made since are not there. */
+/*
+ * A vfork child's numbers are its own: those that its parent has made since are not there. And in a
+ * sandbox nobody is to be asked.
+ */
 void undecided_end_all(void)
 {
-    int saved = errno, end = undecided_any && !process_borrowed() ? fd_highest : -1;
+    int saved = errno;
 
-    for (int fd = 0; fd <= end; fd++)
+    if (!undecided_any || fd_sealed() || process_borrowed())
+        return;
+    for (int fd = 0; fd <= fd_highest; fd++)
         if (fd_is_undecided(fd))
             (void)undecided_end(fd);
+    errno = saved;
+}
+
+/* Of all sockets only these can. */
+void undecided_pass_now(int fd)
+{
+    int saved = errno;
+
+    if (!fd_sealed() && int_option(fd, SOL_SOCKET, SO_DOMAIN, -1) == AF_UNIX)
+        undecided_end_all();
     errno = saved;
 }
 

@@ -44,6 +44,15 @@ extern _Atomic uint8_t undecided_any;
 /* What comes next shares all descriptors: each is to mean the same to all that hold it. */
 void undecided_end_all(void);
 
+/* A message on this descriptor may pass others on: what is in it, the kernel is to read first. */
+void undecided_pass_now(int fd);
+
+static inline void undecided_pass(int fd)
+{
+    if (undecided_any)
+        undecided_pass_now(fd);
+}
+
 /* The calls that need not decide, or decide themselves, of one that is held: they release it. */
 int undecided_connect(int fd, const struct sockaddr *addr, socklen_t len); /* connect.c */
 int undecided_setsockopt(int fd, int level, int name, const void *value, socklen_t len);

@@ -134,6 +134,21 @@ copy = tcp()
 os.dup2(sock.fileno(), copy.fileno())
 copy.connect((LOCAL, args[0]))
 """,
+    "bad messages": """
+import ctypes
+class Message(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("namelen", ctypes.c_uint), ("iov", ctypes.c_void_p),
+                ("iovlen", ctypes.c_size_t), ("control", ctypes.c_void_p),
+                ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int)]
+call = ctypes.CDLL(None, use_errno=True)
+sock = tcp()
+ends = socket.socketpair()
+fd = ends[0].fileno()
+for name, result in (("nowhere", call.sendmsg(fd, None, 0)), ("many nowhere", call.sendmmsg(fd, None, 1, 0)),
+                     ("control", call.sendmsg(fd, ctypes.byref(Message(control=8, controllen=64)), 0))):
+    see(name, [result, ctypes.get_errno()])
+sock.connect((LOCAL, args[0]))
+""",
     "thread": """
 sock = tcp()
 thread = threading.Thread(target=sock.connect, args=((LOCAL, args[0]),))
