@@ -129,21 +129,19 @@ extern _Atomic uint8_t fd_kinds[FD_TABLE];
 /* Asks the kernel and remembers. Keeps errno. */
 enum fd_kind fd_classify(int fd);
 
-static inline enum fd_kind fd_kind(int fd)
-{
-    uint8_t kind = (unsigned)fd < FD_TABLE
-                       ? atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed)
-                       : FD_UNKNOWN;
-
-    return __builtin_expect(kind > FD_DECIDING, 1) ? (enum fd_kind)kind : fd_classify(fd);
-}
-
-/* The same without asking anybody, or deciding anything: FD_UNKNOWN where the kernel has to tell. */
+/* What it is taken for. Asks and decides nothing: FD_UNKNOWN where the kernel has to tell. */
 static inline enum fd_kind fd_kind_now(int fd)
 {
     return (unsigned)fd < FD_TABLE
                ? (enum fd_kind)atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed)
                : FD_UNKNOWN;
+}
+
+static inline enum fd_kind fd_kind(int fd)
+{
+    enum fd_kind kind = fd_kind_now(fd);
+
+    return __builtin_expect(kind > FD_DECIDING, 1) ? kind : fd_classify(fd);
 }
 
 static inline bool fd_is_undecided(int fd)
@@ -156,11 +154,9 @@ static inline bool fd_is_undecided(int fd)
 /* Is it known to be of a kind from FD_LEG or FD_FOREIGN to FD_FOREIGN? Asks nobody. */
 static inline bool fd_passes(int fd, enum fd_kind first)
 {
-    uint8_t kind = (unsigned)fd < FD_TABLE
-                       ? atomic_load_explicit(&fd_kinds[fd], memory_order_relaxed)
-                       : FD_UNKNOWN;
+    enum fd_kind kind = fd_kind_now(fd);
 
-    return kind >= (uint8_t)first && kind <= FD_FOREIGN;
+    return kind >= first && kind <= FD_FOREIGN;
 }
 
 static inline bool fd_is_ours(int fd)

@@ -80,24 +80,23 @@ static inline ssize_t kept(ssize_t result, int saved)
     }                                                                                         \
     EXPORT(name, hook_##name)
 
+#define BOTH_PLANES(before, ret, name, proto, args, op, leg)                                  \
+    static __attribute__((noinline)) ret other_##name proto                                   \
+    {                                                                                         \
+        before                                                                                \
+        RETURN_IF_OURS(ret, op args)                                                          \
+        RETURN_IF_LEG(ret, leg args)                                                          \
+        return libc.name args;                                                                \
+    }                                                                                         \
+    STRAIGHT(ret, name, proto, args, FD_FOREIGN)
+#define RETURN_IF_UNDECIDED(call)                                                             \
+    if (undecided_hold(fd))                                                                   \
+        return (call);
+
 #define PLANES(ret, name, proto, args, op, leg, raw)                                          \
-    static __attribute__((noinline)) ret other_##name proto                                   \
-    {                                                                                         \
-        RETURN_IF_OURS(ret, op args)                                                          \
-        RETURN_IF_LEG(ret, leg args)                                                          \
-        return libc.name args;                                                                \
-    }                                                                                         \
-    STRAIGHT(ret, name, proto, args, FD_FOREIGN)
+    BOTH_PLANES(, ret, name, proto, args, op, leg)
 #define UNDECIDED(ret, name, proto, args, op, leg, first, raw)                                \
-    static __attribute__((noinline)) ret other_##name proto                                   \
-    {                                                                                         \
-        if (undecided_hold(fd))                                                               \
-            return first args;                                                                \
-        RETURN_IF_OURS(ret, op args)                                                          \
-        RETURN_IF_LEG(ret, leg args)                                                          \
-        return libc.name args;                                                                \
-    }                                                                                         \
-    STRAIGHT(ret, name, proto, args, FD_FOREIGN)
+    BOTH_PLANES(RETURN_IF_UNDECIDED(first args), ret, name, proto, args, op, leg)
 #define LEG(ret, name, proto, args, leg, raw)                                                 \
     ret hook_##name proto                                                                     \
     {                                                                                         \

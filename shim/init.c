@@ -16,7 +16,7 @@
 #include "process.h"
 #include "rules.h"
 #include "streams.h"
-#include "userspace/userspace.h"
+#include "userspace/rendezvous.h"
 
 enum { COLD, WARMING, READY };
 
@@ -38,7 +38,7 @@ bool shim_ready(void)
     for (size_t i = 0; i <= RULES_MAX; i++)
         if (rule_options[i])
             auth_load(rule_options[i]);
-    userspace_start();
+    rendezvous_start();
     ledger_start();
     errno = saved;
     atomic_store_explicit(&state, READY, memory_order_release);

@@ -64,7 +64,7 @@ struct ledger {
 /* Seconds of CLOCK_REALTIME. */
 uint32_t ledger_now(void);
 
-/* Remembers of the environment what is needed later; at start-up, once. */
+/* At start-up of a program that may fork, once. */
 void ledger_start(void);
 
 /* What SO_NETNS_COOKIE says of a socket is its network: Linux 5.14; 0 before that. */

@@ -24,8 +24,6 @@ enum { PREFIX = 0x5c700000, VARIABLE = 0xfffff, PROBES = 4 };
 
 /* ---- Which one it is ---- */
 
-static char runtime_variable[sizeof "XDG_RUNTIME_DIR=" + sizeof((struct rendezvous *)0)->directory];
-
 /* Whose it is: a user has one for each network and each runtime directory. */
 struct owner {
     uint64_t network;
@@ -47,7 +45,7 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t len)
 
 static bool find_name(struct name *name, const struct owner *owner)
 {
-    char *const environment[] = {runtime_variable, NULL};
+    char *const environment[] = {rendezvous_runtime, NULL};
     uint64_t identity = 14695981039346656037u;
     const char *directory = name->where.directory;
 
@@ -289,10 +287,5 @@ static void forked(void)
 
 void ledger_start(void)
 {
-    static const char name[] = "XDG_RUNTIME_DIR=";
-
-    for (char **at = environ; at && *at; at++)
-        if (strncmp(*at, name, sizeof name - 1) == 0 && strlen(*at) < sizeof runtime_variable)
-            strcpy(runtime_variable, *at);
     pthread_atfork(NULL, NULL, forked);
 }

@@ -44,10 +44,16 @@ static void keep_due(int fd)
         state_add(fd, STATE_CONNECT_DUE);
 }
 
+/* shut_early(), asked only of who may have been. */
+static unsigned shut_before(int fd)
+{
+    return fd_is_untouched(fd) ? 0 : shut_early(fd);
+}
+
 /* What was shut down before there was a connection is so from its first moment on, unheard. */
 static void shut_from_the_start(int fd)
 {
-    unsigned how = fd_is_untouched(fd) ? 0 : shut_early(fd);
+    unsigned how = shut_before(fd);
 
     if (how & FDF_READ_SHUT)
         ends_note(fd, FDF_READ_SHUT);
@@ -103,7 +109,7 @@ static bool has_come_up(int fd, short ready)
 {
     if (!(ready & POLLERR))
         return ready != 0;
-    return ready & POLLIN && (fd_is_untouched(fd) || !(shut_early(fd) & FDF_READ_SHUT));
+    return ready & POLLIN && !(shut_before(fd) & FDF_READ_SHUT);
 }
 
 enum link link_settle(int fd)
@@ -531,38 +537,44 @@ static enum reason begin_sctp(int fd)
     return reason;
 }
 
-static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
+static int connect_asked(int fd, union address *asked, socklen_t len)
 {
     const struct fd_info *info = fd_info(fd);
     uint32_t life = info->life;
-    union address asked;
-    int error = address_take(fd, addr, &len, &asked), result;
     struct ledger ledger;
     enum reason reason;
+    int error, result;
 
-    fd_info(fd)->flags &= (uint16_t)~FDF_PEER_NAME;
-    if (error) {
-        errno = error;
-        return -1;
-    }
-    result = decide_connect(fd, &asked.any);
+    result = decide_connect(fd, &asked->any);
     if (result)
-        return result < 0 ? -1 : libc.connect(fd, &asked.any, len);
-    reason = fallback_decide(fd, &asked, &ledger);
+        return result < 0 ? -1 : libc.connect(fd, &asked->any, len);
+    reason = fallback_decide(fd, asked, &ledger);
     if (reason == REASON_NONE && fd_is_undecided(fd))
         reason = begin_sctp(fd);
     if (reason == REASON_NONE && !fd_is_ours(fd))
-        return libc.connect(fd, addr, len); /* it was not what it seemed to be */
+        return libc.connect(fd, &asked->any, len); /* it was not what it seemed to be */
     if (reason == REASON_NONE) {
-        error = address_reach(&asked, len);
-        result = connect_sctp(fd, &asked, len, error);
+        error = address_reach(asked, len);
+        result = connect_sctp(fd, asked, len, error);
         if (result == 0 || error || !fd_is_still(fd, info, life))
             return result;
         reason = fallback_reason(fd, errno);
     }
-    if (reason == REASON_NONE || fallback_leave(fd, &asked, reason, &ledger) < 0)
+    if (reason == REASON_NONE || fallback_leave(fd, asked, reason, &ledger) < 0)
         return -1;
-    return libc.connect(fd, &asked.any, len);
+    return libc.connect(fd, &asked->any, len);
+}
+
+static int connect_new(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    union address asked;
+    int error = address_take(fd, addr, &len, &asked);
+
+    fd_info(fd)->flags &= (uint16_t)~FDF_PEER_NAME;
+    if (!error)
+        return connect_asked(fd, &asked, len);
+    errno = error;
+    return -1;
 }
 
 /* What SO_ERROR says after a disconnect: what it would have said, or that something was cut off. */
@@ -601,9 +613,10 @@ static bool is_no_address(int fd, const struct sockaddr *addr, socklen_t len)
 int undecided_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
     union address asked;
+    socklen_t taken = len;
 
-    if (!is_no_address(fd, addr, len) && address_take(fd, addr, &(socklen_t){len}, &asked) == 0)
-        return connect_new(fd, addr, len);
+    if (!is_no_address(fd, addr, len) && address_take(fd, addr, &taken, &asked) == 0)
+        return connect_asked(fd, &asked, taken);
     undecided_release(fd);
     return libc.connect(fd, addr, len);
 }

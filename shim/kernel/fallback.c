@@ -77,6 +77,13 @@ void left_to_tcp(int fd, unsigned roles, const struct sockaddr_in6 *end, enum re
     }
 }
 
+void left_unused(int fd, enum reason reason)
+{
+    static const struct sockaddr_in6 nowhere = {.sin6_family = AF_INET6};
+
+    left_to_tcp(fd, 0, &nowhere, reason);
+}
+
 void accepted_over_tcp(int fd)
 {
     union address peer;
@@ -91,7 +98,6 @@ void accepted_over_tcp(int fd)
 
 void left_elsewhere(int fd)
 {
-    static const struct sockaddr_in6 nowhere = {.sin6_family = AF_INET6};
     struct ledger_connection connection;
     struct ledger ledger;
     bool noted = false;
@@ -106,7 +112,7 @@ void left_elsewhere(int fd)
         return;
     log_info("fd %d stays with TCP: %s: %s", fd, reason_table[REASON_BORN].word,
              reason_table[REASON_BORN].text);
-    left_to_tcp(fd, 0, &nowhere, REASON_BORN);
+    left_unused(fd, REASON_BORN);
 }
 
 /* ---- Before ---- */

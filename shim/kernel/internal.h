@@ -270,9 +270,11 @@ static inline bool fallback_is_open(int fd)
 }
 /*
  * This socket is TCP's, for that reason, at this end or towards that one: said, counted and noted
- * for `sctpshim status`. Without roles its end is not known, and nothing is said.
+ * for `sctpshim status`.
  */
 void left_to_tcp(int fd, unsigned roles, const struct sockaddr_in6 *end, enum reason reason);
+/* The same before anything is known of its use. */
+void left_unused(int fd, enum reason reason);
 /* A listener for both kinds has taken this one, of a client that came over TCP. */
 void accepted_over_tcp(int fd);
 

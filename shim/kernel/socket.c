@@ -38,13 +38,11 @@ bool sctp_missing(int error)
 
 int kernel_socket(int domain, int type, int protocol)
 {
+    int saved = errno, fd;
+
     if (undecided_wanted())
         return undecided_socket(domain, type, protocol);
-
-    static const struct sockaddr_in6 nowhere = {.sin6_family = AF_INET6};
-    int saved = errno;
-    int fd = libc.socket(domain, type, IPPROTO_SCTP);
-
+    fd = libc.socket(domain, type, IPPROTO_SCTP);
     if (fd >= 0) {
         fd_adopt(fd, FD_IDLE);
         fd_info(fd)->rule = rule_birth.rule;
@@ -60,7 +58,7 @@ int kernel_socket(int domain, int type, int protocol)
     fd = libc.socket(domain, type, protocol);
     if (fd >= 0) {
         fd_set_kind(fd, FD_FOREIGN);
-        left_to_tcp(fd, 0, &nowhere, REASON_NO_SCTP);
+        left_unused(fd, REASON_NO_SCTP);
     }
     return fd;
 }

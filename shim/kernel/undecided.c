@@ -97,14 +97,13 @@ bool undecided_leave(int fd)
 
 enum fd_kind undecided_end(int fd)
 {
-    static const struct sockaddr_in6 nowhere = {.sin6_family = AF_INET6};
     int saved = errno;
 
     if (undecided_hold(fd)) {
         enum reason reason = undecided_settle(fd);
 
         if (undecided_leave(fd))
-            left_to_tcp(fd, 0, &nowhere, reason);
+            left_unused(fd, reason);
     }
     errno = saved;
     return fd_is_undecided(fd) ? FD_FOREIGN : fd_kind(fd);

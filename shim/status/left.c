@@ -4,6 +4,7 @@
 #include "snapshot.h"
 
 #include "../tool.h"
+#include "../userspace/rendezvous.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -92,7 +93,7 @@ bool ledger_open_here(struct ledger *ledger, bool make)
     if (getsockopt(any, SOL_SOCKET, SO_NETNS_COOKIE, &network, &len) < 0)
         network = 0;
     close(any);
-    ledger_start();
+    rendezvous_start();
     return ledger_open(ledger, network, make);
 }
 

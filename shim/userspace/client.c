@@ -17,18 +17,6 @@
 
 enum { PATIENCE = 10, TRIES = 3 }; /* seconds for an answer; starts of a broker */
 
-/* Programs empty their environment, and mean no other broker by that. */
-char broker_runtime[sizeof "XDG_RUNTIME_DIR=" + sizeof((struct sockaddr_un *)0)->sun_path];
-
-void userspace_start(void)
-{
-    static const char name[] = "XDG_RUNTIME_DIR=";
-
-    for (char **at = environ; at && *at; at++)
-        if (strncmp(*at, name, sizeof name - 1) == 0 && strlen(*at) < sizeof broker_runtime)
-            strcpy(broker_runtime, *at);
-}
-
 /* Not by the function that is one of our own hooks: it would remember the descriptor. */
 static uid_t peer_of(int fd)
 {
@@ -122,7 +110,7 @@ static bool ask_abroad(uint32_t network, uid_t user, const struct request *reque
 /* In its directory, where nobody else can be; where that is out of reach, by its other name. */
 static bool ask_own(uint32_t network, const struct request *request, struct answer *answer)
 {
-    char *const environment[] = {broker_runtime, NULL};
+    char *const environment[] = {rendezvous_runtime, NULL};
     struct rendezvous where;
     int error;
 

@@ -30,8 +30,6 @@ bool broker_ask(int fd, const struct request *request, struct answer *answer, bo
  */
 int broker_arrange(int fd, struct request *request, struct answer *answer,
                    const char *consequence);
-/* The environment's XDG_RUNTIME_DIR=..., or "". */
-extern char broker_runtime[];
 
 /* start.c */
 /* Is there a broker to be started for this network of legs, where this library was installed? */

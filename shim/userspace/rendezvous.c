@@ -34,6 +34,17 @@ static unsigned long network(void)
     return stat("/proc/thread-self/ns/net", &ns) == 0 ? (unsigned long)ns.st_ino : 0;
 }
 
+char rendezvous_runtime[sizeof "XDG_RUNTIME_DIR=" + sizeof((struct rendezvous *)0)->directory];
+
+void rendezvous_start(void)
+{
+    static const char name[] = "XDG_RUNTIME_DIR=";
+
+    for (char **at = environ; at && *at; at++)
+        if (strncmp(*at, name, sizeof name - 1) == 0 && strlen(*at) < sizeof rendezvous_runtime)
+            strcpy(rendezvous_runtime, *at);
+}
+
 bool rendezvous_directory(struct rendezvous *where, char *const *environment)
 {
     const char *runtime = variable(environment, "XDG_RUNTIME_DIR");

@@ -21,6 +21,13 @@ struct rendezvous {
     uid_t owner; /* who asks: the effective user */
 };
 
+/*
+ * "XDG_RUNTIME_DIR=..." as it was at start-up, or "": programs empty their environment, and mean no
+ * other directory by that. To be remembered once.
+ */
+extern char rendezvous_runtime[];
+void rendezvous_start(void);
+
 /* The directory alone. */
 bool rendezvous_directory(struct rendezvous *where, char *const *environment);
 /* False, with errno, where the name would be too long. No heap memory, no locks. */

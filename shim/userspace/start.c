@@ -19,6 +19,7 @@
 
 #include "../libc.h"
 #include "internal.h"
+#include "rendezvous.h"
 
 /* ---- Where the broker's program is ---- */
 
@@ -71,8 +72,8 @@ static void choose_environment(char **chosen)
     static const char *const kept[] = {"SCTPSHIM_", "XDG_CONFIG_HOME=", "HOME=", "TZ="};
     size_t count = 0;
 
-    if (broker_runtime[0])
-        chosen[count++] = broker_runtime;
+    if (rendezvous_runtime[0])
+        chosen[count++] = rendezvous_runtime;
     for (char **at = environ; at && *at && count < MOST_VARIABLES - 1; at++)
         for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
             if (strncmp(*at, kept[i], strlen(kept[i])) == 0) {

@@ -13,8 +13,6 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-/* Remembers of the environment what is needed later; at start-up, once. */
-void userspace_start(void);
 
 /* Is it this plane that TCP requests go to: by configuration, or because the kernel has no SCTP? */
 bool userspace_wanted(void);
