@@ -8,7 +8,6 @@ costs too.  Where SCTP is (tests/vm/run tests/bench/fallback.py) also a verdict,
 
 import argparse
 import json
-import os
 import socket
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests"))
 
 import ledgers                                                               # noqa: E402
+from variants import TCP                                                     # noqa: E402
 
 SHIM = {"LD_PRELOAD": str(ROOT / "build/libsctpshim.so"), "SCTPSHIM_STACK": "kernel"}
 PREFER = {**SHIM, "SCTPSHIM_ACTION": "prefer-sctp"}
@@ -54,9 +54,8 @@ def serve(listener):
 
 def took(settings, port, count, runtime):
     """Microseconds of socket(), connect() and close(): medians of COUNT connections."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("SCTPSHIM_")}
     out = subprocess.run([ROOT / "build/tests/bench/connectcost", str(port), str(count)],
-                         env={**clean, **settings, "XDG_RUNTIME_DIR": runtime}, check=True,
+                         env={**TCP.settings(), **settings, "XDG_RUNTIME_DIR": runtime}, check=True,
                          text=True, stdout=subprocess.PIPE).stdout
     return json.loads(out)
 

@@ -39,15 +39,14 @@ class Plane:
 
 
 KERNEL = Plane({}, 0, RULES)
+HOP = 4000                 # us in which brokers pass on what has come
+
 
 @contextlib.contextmanager
 def prefer():
     """The kernel plane where TCP would do too: each socket begins as TCP's, each listener is both."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as home:
         yield Plane({"SCTPSHIM_ACTION": "prefer-sctp", "XDG_RUNTIME_DIR": home}, 0, RULES)
-
-
-HOP = 4000                 # us in which brokers pass on what has come
 
 
 @contextlib.contextmanager

@@ -55,6 +55,15 @@ class Echo:
 
 
 @pytest.fixture
+def runtime(shim_env, tmp_path):
+    """A runtime directory of the test's own, so that nothing is known from others; the ledger's."""
+    place = tmp_path / "runtime"
+    place.mkdir(mode=0o700)
+    shim_env["XDG_RUNTIME_DIR"] = str(place)
+    return place / "sctpshim"
+
+
+@pytest.fixture
 def tcp_echo():
     """A plain TCP server."""
     server = Echo(socket.IPPROTO_TCP)

@@ -16,7 +16,7 @@ LOCAL = "127.0.0.1"
 args = [int(word) if word.isdigit() else word for word in sys.argv[1:]]
 
 __all__ = ["LOCAL", "args", "ask", "connected", "json", "os", "protocol_of", "see", "select",
-           "socket", "struct", "sys", "threading", "time", "tcp", "end_of_connect"]
+           "shown", "socket", "struct", "sys", "threading", "time", "tcp", "end_of_connect"]
 
 
 def see(label, value):
@@ -26,6 +26,14 @@ def see(label, value):
     if isinstance(value, bytes):
         value = value.decode("latin-1")
     print(json.dumps({label: value}), flush=True)
+
+
+def shown(sock, level, name):
+    """The option's bytes in hexadecimal, or why they cannot be had."""
+    try:
+        return sock.getsockopt(level, name, 64).hex()
+    except OSError as error:
+        return error.strerror
 
 
 def tcp(family=socket.AF_INET):

@@ -9,7 +9,9 @@ import time
 import pytest
 
 from deciding import IPPROTO_SCTP
-from test_fallback import PREFER, runtime                                    # noqa: F401
+from test_fallback import PREFER
+
+pytestmark = pytest.mark.usefixtures("runtime")
 
 SERVE = """
 def listener(port=0, family=socket.AF_INET, backlog=64, **how):

@@ -16,6 +16,7 @@ from deciding import HERE, IPPROTO_SCTP, Echo, free_port
 from filters import FILTERS, filtering
 from test_replacement import ITEMS, ITEMS6, SET, packed
 
+pytestmark = pytest.mark.usefixtures("runtime")
 PREFER = "action = prefer-sctp\n"
 KINDS = ["blocking", "select", "poll", "epoll", "epoll edge", "epoll before", "epoll once", "again",
          "error only", "send"]
@@ -76,15 +77,6 @@ see("is", protocol_of(sock.fileno()))
 see("answer", ask(sock))
 see("peer", sock.getpeername()[1] == args[0])
 """
-
-
-@pytest.fixture(autouse=True)
-def runtime(shim_env, tmp_path):
-    """Nothing is known from other tests."""
-    place = tmp_path / "runtime"
-    place.mkdir(mode=0o700)
-    shim_env["XDG_RUNTIME_DIR"] = str(place)
-    return place / "sctpshim"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -336,7 +328,7 @@ def test_only_what_is_known_decides(play, tcp_echo, sctp_echo):
 
 def write_noise(memory):
     """All but which one it is."""
-    memory[128:] = os.urandom(len(memory) - 128)
+    memory[ledgers.DIRECTORY.stop:] = os.urandom(len(memory) - ledgers.DIRECTORY.stop)
 
 
 def write_all(memory):

@@ -73,11 +73,6 @@ ITEMS6 = {
     "IPV6_MTU_DISCOVER": (IPV6, 23, "i", (2,)),
 }
 SET = """
-def shown(sock, level, name):
-    try:
-        return sock.getsockopt(level, name, 64).hex()
-    except OSError as error:
-        return error.strerror
 items = json.loads(args[1])
 family = socket.AF_INET6 if args[2] == "v6" else socket.AF_INET
 for name, (level, option, form, value) in items.items():

@@ -9,31 +9,19 @@ import pytest
 from deciding import IPPROTO_SCTP, Echo
 from test_replacement import ITEMS, ITEMS6, packed
 
+pytestmark = pytest.mark.usefixtures("runtime")
 PREFER = "action = prefer-sctp\n"
 SCTP = "action = sctp\n"
-
-
-@pytest.fixture(autouse=True)
-def runtime(shim_env, tmp_path):
-    """Nothing is known from other tests."""
-    place = tmp_path / "runtime"
-    place.mkdir(mode=0o700)
-    shim_env["XDG_RUNTIME_DIR"] = str(place)
 
 
 # A program without the library, which inherits the sockets: what the kernel has of them. (Not
 # SO_NO_CHECK, which means nothing to SCTP: the library's own probes set it.)
 NATIVE = """
-import json, socket, sys
+from stage import json, shown, socket, sys
 OPTIONS = ([(1, o) for o in (2, 5, 6, 7, 8, 9, 10, 12, 13, 15, 18, 20, 21, 25, 29, 35, 36, 46, 47, 49)] +
            [(0, o) for o in (1, 2, 4, 8, 10, 11, 12, 13, 15, 19, 21, 24)] +
            [(41, o) for o in (16, 23, 25, 26, 49, 51, 62, 66, 67, 70, 73, 75, 78)] +
            [(132, o) for o in (1, 3, 7, 13, 15, 34)])
-def shown(sock, level, name):
-    try:
-        return sock.getsockopt(level, name, 64).hex()
-    except OSError as error:
-        return error.strerror
 def options(fd):
     sock = socket.socket(fileno=fd)
     return {f"{level} {name}": shown(sock, level, name) for level, name in OPTIONS}
@@ -43,11 +31,6 @@ SET = """
 import subprocess
 items, native = json.loads(args[1]), args[3]
 six = args[2] == "v6"
-def shown(sock, level, name):
-    try:
-        return sock.getsockopt(level, name, 64).hex()
-    except OSError as error:
-        return error.strerror
 clean = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
 seen = {}
 for name, (level, option, form, value) in items.items():
