@@ -37,6 +37,7 @@ int end_socket(void)
         return -1;
     end_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     end_set(fd, SOL_SOCKET, SO_OOBINLINE, 1); /* SCTP has no urgent data: it goes with the other */
+    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, LEG_CONGESTION, sizeof LEG_CONGESTION - 1);
     end_linger(fd, true);
     return fd;
 }

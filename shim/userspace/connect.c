@@ -94,6 +94,7 @@ int leg_start(int fd, const union address *to)
         return -1;
     }
     names_keep(fd, &answer.local, &request.remote);
+    congestion_of_leg(fd);
     hold = answer.hold;
     address_fit(&hold, fd_family(fd));
     result = libc.connect(fd, &hold.any, address_len(&hold));

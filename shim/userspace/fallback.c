@@ -52,6 +52,7 @@ static int stay(int fd, const union address *to, enum reason reason, struct ledg
     static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
     libc.connect(fd, &nowhere, sizeof nowhere);
+    congestion_of_tcp(fd);
     fallback_took_tcp(fd, options_of(fd), to, reason, ledger);
     fd_set_kind(fd, FD_FOREIGN);
     return 0;
@@ -60,13 +61,16 @@ static int stay(int fd, const union address *to, enum reason reason, struct ledg
 /* Its numbers, flags and registrations stay; a leg's options and epolls are the kernel's to tell. */
 static int leave(int fd, const union address *to, enum reason reason, struct ledger *ledger)
 {
+    struct congestion congestion;
     int values[NATIVE];
 
+    congestion_save(fd, &congestion);
     read_native(fd, values);
     fd_info(fd)->flags &= (uint16_t)~FDF_OWN;
     if (fallback_leave(fd, to, reason, ledger) < 0)
         return -1;
     write_native(fd, values);
+    congestion_restore(fd, &congestion);
     return 0;
 }
 

@@ -66,6 +66,21 @@ void both_leg(const union address *name, uint32_t unbound, union address *leg);
 /* It listens to TCP alone, for the broker said `error`. */
 void both_left_to_tcp(int fd, const union address *name, int error);
 
+/* congestion.c */
+/* A name as getsockopt(TCP_CONGESTION) gives it: TCP_CA_NAME_MAX of Linux's include/net/tcp.h. */
+struct congestion {
+    char name[16];
+};
+
+/* The socket is a leg from now on; or it is TCP's again, and has what the system gives. */
+void congestion_of_leg(int fd);
+void congestion_of_tcp(int fd);
+/* What the program knows of goes along to the socket that takes a leg's place. */
+void congestion_save(int fd, struct congestion *congestion);
+void congestion_restore(int fd, const struct congestion *congestion);
+/* getsockopt() with TCP_CONGESTION or TCP_CC_INFO: the program is shown the default's. */
+int congestion_get(int fd, int name, void *value, socklen_t *len);
+
 /* connect.c: the leg connects, to the broker that makes the association; errno as of connect(). */
 int leg_start(int fd, const union address *to);
 

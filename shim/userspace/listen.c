@@ -145,6 +145,8 @@ int userspace_listen(int fd, int backlog)
     if ((!address_port(&leg) || address_is_leg_out(&leg)) &&
         (bind_unbound(fd) < 0 || !leg_name(fd, &leg)))
         return -1;
+    if (address_is_leg(&leg))
+        congestion_of_leg(fd);
     if (libc.listen(fd, backlog) < 0)
         return -1;
     if (!fd_is_leg(fd))
@@ -206,6 +208,7 @@ static void adopt(int fd, int listener, const union address *local, const union 
     fd_info(fd)->v6only = remote->any.sa_family == AF_INET6;
     fd_info(fd)->rule = fd_info(listener)->rule;
     names_keep(fd, local, remote);
+    congestion_of_leg(fd);
 }
 
 int userspace_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)

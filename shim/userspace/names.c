@@ -109,6 +109,7 @@ bool leg_left_to_tcp(int fd, const struct rule_use *use)
     if (options_of(fd)->action != ACTION_TCP)
         return false;
     log_info("rule %s: fd %d is left to TCP", rule_called(fd_info(fd)->rule), fd);
+    congestion_of_tcp(fd);
     fd_set_kind(fd, FD_FOREIGN);
     return true;
 }
@@ -283,9 +284,12 @@ int connect_error(int fd, int error)
 
 int userspace_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
-    int result = libc.getsockopt(fd, level, name, value, len);
-    int saved = errno, number;
+    int result, saved, number;
 
+    if (level == IPPROTO_TCP && (name == TCP_CONGESTION || name == TCP_CC_INFO))
+        return congestion_get(fd, name, value, len);
+    result = libc.getsockopt(fd, level, name, value, len);
+    saved = errno;
     if (result < 0 || *len < sizeof number)
         return result;
     if (level == SOL_SOCKET && name == SO_ERROR) {

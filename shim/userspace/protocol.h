@@ -26,6 +26,8 @@ enum { PROTOCOL_MAGIC = 0x53435442, PROTOCOL_VERSION = 1 };
  * broker to ask, after fork(), exec() and SCM_RIGHTS too.
  */
 enum { LEG_NET = 0x7f530000, LEG_NET_KERNEL = 0x7f540000, LEG_MASK = 0xffff0000 };
+/* Of both ends' sockets (congestion.c): every kernel has it, and everybody may set it (tcp(7)). */
+#define LEG_CONGESTION "reno"
 /* Where this process makes its legs: one of those; set at its start. */
 extern uint32_t leg_network;
 /* Whose the hosts of such a network are, by their last 16 bits. */

@@ -28,6 +28,7 @@ int userspace_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int userspace_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
 int userspace_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
 int userspace_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int userspace_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
 /* Only with MSG_FASTOPEN they differ from libc's. */
 ssize_t userspace_sendto(int fd, const void *buf, size_t len, int flags,
                          const struct sockaddr *addr, socklen_t addrlen);
