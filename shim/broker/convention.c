@@ -14,24 +14,24 @@ static void note_error(struct association *a)
         association_lost(a, errno);
 }
 
-ssize_t stack_receive(struct association *a, void *bytes, size_t size)
+static void pieces_clear(struct pieces *pieces)
 {
-    enum { ROOM = 4096 }; /* a message's rest or a notification must find room */
+    pieces->count = pieces->bytes = 0;
+    pieces->memory = NULL;
+}
+
+ssize_t stack_receive(struct association *a, struct pieces *pieces, size_t most)
+{
     const struct convention *c = association_convention(a);
-    size_t done = 0;
 
-    while (!c->peer_ended && !c->lost && size - done >= ROOM) {
-        size_t got = 0;
-        enum received what = association_receive(a, (char *)bytes + done, size - done, &got);
-
-        if (what == RECEIVED_NOTHING) {
+    pieces_clear(pieces);
+    while (!c->peer_ended && !c->lost && pieces->bytes < most && pieces->count < PIECES)
+        if (association_receive(a, pieces) == RECEIVED_NOTHING) {
             note_error(a);
             break;
         }
-        done += what == RECEIVED_DATA ? got : 0;
-    }
-    if (done)
-        return (ssize_t)done;
+    if (pieces->bytes)
+        return (ssize_t)pieces->bytes;
     if (c->peer_ended && !c->lost)
         return 0;
     errno = !c->lost ? EAGAIN : c->error ? c->error : ECONNRESET;
@@ -41,20 +41,20 @@ ssize_t stack_receive(struct association *a, void *bytes, size_t size)
 bool stack_alive(struct association *a)
 {
     const struct convention *c = association_convention(a);
-    char rest[4096];
-    size_t got;
+    struct pieces rest;
 
-    while (!c->gone && !c->lost)
-        if (association_receive(a, rest, sizeof rest, &got) == RECEIVED_NOTHING) {
+    while (!c->gone && !c->lost) {
+        enum received what;
+
+        pieces_clear(&rest);
+        what = association_receive(a, &rest);
+        pieces_release(&rest);
+        if (what == RECEIVED_NOTHING) {
             note_error(a);
             break;
         }
+    }
     return !c->lost;
-}
-
-bool stack_send(struct association *a, const void *bytes, size_t len)
-{
-    return association_send(a, bytes, len, association_convention(a)->ppid, false);
 }
 
 bool stack_finish(struct association *a)

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct association;
+#include "stack.h"
 
 /* How far the conversation has come. */
 struct convention {
@@ -29,9 +29,9 @@ struct convention *association_convention(struct association *a);
 
 enum received { RECEIVED_DATA, RECEIVED_OTHER /* dealt with */, RECEIVED_NOTHING /* with errno */ };
 
-/* One message or part of one. */
-enum received association_receive(struct association *a, char *bytes, size_t size, size_t *got);
-/* One message, acknowledged at once or not; false with errno, EPIPE: the association has ended. */
+/* One message or part of one, behind the pieces that are there. */
+enum received association_receive(struct association *a, struct pieces *pieces);
+/* One small message, acknowledged at once or not; false with errno, EPIPE: the association has ended. */
 bool association_send(struct association *a, const void *bytes, size_t len, uint32_t ppid,
                       bool sack_at_once);
 /* SCTP's own end (RFC 9260, 9.2). */

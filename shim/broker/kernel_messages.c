@@ -4,13 +4,18 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/sctp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "../wire.h"
 #include "kernel_socket.h"
 
-enum { NOTE = 512 /* more than any notification that we have asked for */ };
+enum {
+    NOTE = 512, /* more than any notification that we have asked for */
+    ROOM = 4096, /* that is left for a message's rest, or a notification */
+    BUFFER = (64 << 10) + ROOM,
+};
 
 void association_lost(struct association *a, int error)
 {
@@ -94,9 +99,29 @@ static enum received receive_one(struct association *a, char *bytes, size_t size
     return flags & MSG_PEEK ? RECEIVED_DATA : RECEIVED_OTHER;
 }
 
-enum received association_receive(struct association *a, char *bytes, size_t size, size_t *got)
+/* All lie in one buffer, one behind the other, and so are one piece; a full one is as none there. */
+enum received association_receive(struct association *a, struct pieces *pieces)
 {
-    return receive_one(a, bytes, size, 0, got);
+    static char buffer[BUFFER];
+    enum received what;
+    size_t got = 0;
+
+    if (sizeof buffer - pieces->bytes < ROOM) {
+        errno = EAGAIN;
+        return RECEIVED_NOTHING;
+    }
+    what = receive_one(a, buffer + pieces->bytes, sizeof buffer - pieces->bytes, 0, &got);
+    if (what != RECEIVED_DATA)
+        return what;
+    pieces->bytes += got;
+    pieces->at[0] = (struct iovec){buffer, pieces->bytes};
+    pieces->count = 1;
+    return RECEIVED_DATA;
+}
+
+void pieces_release(struct pieces *pieces)
+{
+    (void)pieces;
 }
 
 int messages_take_notes(struct association *a)
@@ -138,6 +163,24 @@ bool association_send(struct association *a, const void *bytes, size_t len, uint
     if (errno == ESHUTDOWN || errno == ENOTCONN)
         errno = EPIPE;
     return false;
+}
+
+void *stack_block(size_t size)
+{
+    return malloc(size);
+}
+
+void stack_block_free(void *block)
+{
+    free(block);
+}
+
+bool stack_send(struct association *a, void *block, size_t len)
+{
+    if (!association_send(a, block, len, a->convention.ppid, false))
+        return false;
+    free(block);
+    return true;
 }
 
 void association_shutdown(struct association *a)

@@ -27,9 +27,9 @@ struct caller {
     pid_t pid;
 };
 
-/* Bytes that one side has given and the other has not taken. */
+/* Bytes that one side has given and the other has not taken, in a block of the stack's. */
 struct backlog {
-    char *bytes;
+    char *block;
     size_t at, len;
 };
 

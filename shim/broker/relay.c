@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "leg.h"
 
 enum {
-    BUFFER = 64 << 10, /* more would not stay in the cache between its two copies */
+    MESSAGES = 64 << 10, /* bytes; more would not stay in the cache between two copies */
     LEAST = 8 << 10,
     ALL = 256 << 20, /* what may wait here for all legs together, each way */
     TURN = 1 << 20,  /* bytes of one direction before others have their turn */
@@ -23,7 +24,7 @@ static size_t piece(void)
 {
     size_t share = ALL / (legs_count() + 1);
 
-    return share > BUFFER ? BUFFER : share < LEAST ? LEAST : share;
+    return share > MESSAGES ? MESSAGES : share < LEAST ? LEAST : share;
 }
 
 static struct leg *due, **due_end = &due;
@@ -74,20 +75,9 @@ void relay_turn(void)
     }
 }
 
-static bool keep(struct backlog *backlog, const char *bytes, size_t len)
-{
-    backlog->bytes = malloc(len);
-    if (!backlog->bytes)
-        return false;
-    memcpy(backlog->bytes, bytes, len);
-    backlog->at = 0;
-    backlog->len = len;
-    return true;
-}
-
 static void drop(struct backlog *backlog)
 {
-    free(backlog->bytes);
+    stack_block_free(backlog->block);
     memset(backlog, 0, sizeof *backlog);
 }
 
@@ -102,11 +92,39 @@ enum flow { FLOW_MORE, FLOW_WAITS, FLOW_BROKEN };
 
 /* ---- From the program to the peer ---- */
 
-static enum flow give_peer(struct leg *leg, const char *bytes, size_t len)
+/* What the stack does not take waits, in memory of its size where that is much less. */
+static enum flow wait_for_peer(struct leg *leg, void *block, size_t size, size_t len)
 {
-    if (stack_send(leg->association, bytes, len))
+    void *less = len < size / 2 ? stack_block(len) : NULL;
+
+    if (less) {
+        memcpy(less, block, len);
+        stack_block_free(block);
+    }
+    leg->to_peer = (struct backlog){.block = less ? less : block, .len = len};
+    return FLOW_WAITS;
+}
+
+/* The block is the stack's, or waits, or is not needed any more. */
+static enum flow give_peer(struct leg *leg, void *block, size_t size, size_t len)
+{
+    if (stack_send(leg->association, block, len))
         return FLOW_MORE;
-    return errno == EAGAIN ? FLOW_WAITS : FLOW_BROKEN;
+    if (errno == EAGAIN)
+        return wait_for_peer(leg, block, size, len);
+    stack_block_free(block);
+    return FLOW_BROKEN;
+}
+
+/* That which waits. */
+static enum flow give_peer_rest(struct leg *leg)
+{
+    struct backlog rest = leg->to_peer;
+
+    if (!rest.block)
+        return FLOW_MORE;
+    leg->to_peer.block = NULL;
+    return give_peer(leg, rest.block, rest.len, rest.len);
 }
 
 static enum flow finish(struct leg *leg)
@@ -116,54 +134,60 @@ static enum flow finish(struct leg *leg)
     return leg->failed && !leg->finish_due ? FLOW_BROKEN : FLOW_WAITS;
 }
 
+/* Nothing came, or nothing more will, or the end has. */
+static enum flow nothing_read(struct leg *leg, ssize_t n)
+{
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? FLOW_WAITS : FLOW_BROKEN;
+    if (leg->reset)
+        return FLOW_BROKEN;
+    leg->program_ended = true;
+    leg_waits_for_peer(leg);
+    return finish(leg);
+}
+
+static enum flow pump_message(struct leg *leg, size_t size, size_t *done)
+{
+    void *block = stack_block(size);
+    ssize_t n;
+
+    if (!block)
+        return FLOW_BROKEN;
+    n = recv(leg->source.fd, block, size, MSG_DONTWAIT);
+    leg->readable = n == (ssize_t)size; /* else that was all, and epoll tells of more */
+    if (n <= 0) {
+        int error = errno;
+
+        stack_block_free(block);
+        errno = error;
+        return nothing_read(leg, n);
+    }
+    *done += (size_t)n;
+    return give_peer(leg, block, size, (size_t)n);
+}
+
 static enum flow pump_out(struct leg *leg)
 {
-    static char buffer[BUFFER];
     size_t chunk = stack_chunk(leg->association), most = piece(), done = 0;
+    enum flow flow = give_peer_rest(leg);
 
-    if (leg->to_peer.bytes) {
-        enum flow flow = give_peer(leg, leg->to_peer.bytes, leg->to_peer.len);
-
-        if (flow != FLOW_MORE)
-            return flow;
-        drop(&leg->to_peer);
-    }
-    if (leg->program_ended)
+    if (flow == FLOW_MORE && leg->program_ended)
         return finish(leg);
-    while (done < TURN) {
-        size_t size = chunk < most ? chunk : most;
-        enum flow flow;
-        ssize_t n;
-
+    while (flow == FLOW_MORE && done < TURN) {
         if (!leg->readable)
             return FLOW_WAITS;
-        n = recv(leg->source.fd, buffer, size, MSG_DONTWAIT);
-        leg->readable = n == (ssize_t)size; /* else that was all, and epoll tells of more */
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR ? FLOW_WAITS : FLOW_BROKEN;
-        if (n == 0 && leg->reset)
-            return FLOW_BROKEN;
-        if (n == 0) {
-            leg->program_ended = true;
-            leg_waits_for_peer(leg);
-            return finish(leg);
-        }
-        flow = give_peer(leg, buffer, (size_t)n);
-        if (flow == FLOW_WAITS)
-            return keep(&leg->to_peer, buffer, (size_t)n) ? FLOW_WAITS : FLOW_BROKEN;
-        if (flow == FLOW_BROKEN)
-            return flow;
-        done += (size_t)n;
+        flow = pump_message(leg, chunk < most ? chunk : most, &done);
     }
-    return FLOW_MORE;
+    return flow;
 }
 
 /* ---- From the peer to the program ---- */
 
 /* How many bytes the program's socket takes, or -1. */
-static ssize_t give_program(struct leg *leg, const char *bytes, size_t len)
+static ssize_t give_program(struct leg *leg, const struct iovec *from, size_t count)
 {
-    ssize_t n = send(leg->source.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    struct msghdr msg = {.msg_iov = (struct iovec *)from, .msg_iovlen = count};
+    ssize_t n = sendmsg(leg->source.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
@@ -178,14 +202,14 @@ static enum flow refused(struct leg *leg)
     return FLOW_WAITS;
 }
 
-static enum flow give_rest(struct leg *leg)
+static enum flow give_program_rest(struct leg *leg)
 {
     struct backlog *rest = &leg->to_program;
     ssize_t n;
 
-    if (!rest->bytes)
+    if (!rest->block)
         return FLOW_MORE;
-    n = give_program(leg, rest->bytes + rest->at, rest->len - rest->at);
+    n = give_program(leg, &(struct iovec){rest->block + rest->at, rest->len - rest->at}, 1);
     if (n < 0)
         return refused(leg);
     rest->at += (size_t)n;
@@ -195,36 +219,64 @@ static enum flow give_rest(struct leg *leg)
     return FLOW_MORE;
 }
 
+/* Those behind the first `taken` bytes wait. */
+static enum flow wait_for_program(struct leg *leg, const struct pieces *pieces, size_t taken)
+{
+    struct backlog *rest = &leg->to_program;
+    char *to = stack_block(pieces->bytes - taken);
+
+    if (!to)
+        return FLOW_BROKEN;
+    *rest = (struct backlog){.block = to, .len = pieces->bytes - taken};
+    for (size_t i = 0; i < pieces->count; i++) {
+        const struct iovec *piece = &pieces->at[i];
+        size_t skip = taken < piece->iov_len ? taken : piece->iov_len;
+
+        memcpy(to, (char *)piece->iov_base + skip, piece->iov_len - skip);
+        to += piece->iov_len - skip;
+        taken -= skip;
+    }
+    return FLOW_WAITS;
+}
+
+static enum flow give_pieces(struct leg *leg, const struct pieces *pieces)
+{
+    ssize_t taken = give_program(leg, pieces->at, pieces->count);
+
+    if (taken < 0)
+        return refused(leg);
+    return (size_t)taken < pieces->bytes ? wait_for_program(leg, pieces, (size_t)taken) : FLOW_MORE;
+}
+
+/* Nothing more can come but the end of the association, or a reset. */
+static enum flow peer_over(const struct leg *leg)
+{
+    return stack_alive(leg->association) ? FLOW_WAITS : FLOW_BROKEN;
+}
+
 static enum flow pump_in(struct leg *leg)
 {
-    static char buffer[BUFFER];
-    enum flow flow = give_rest(leg);
+    enum flow flow = give_program_rest(leg);
     size_t most = piece(), done = 0;
 
     if (flow != FLOW_MORE || leg->failed)
         return FLOW_WAITS;
-    while (!leg->peer_ended && done < TURN) {
-        ssize_t n = stack_receive(leg->association, buffer, most), taken;
+    while (flow == FLOW_MORE && !leg->peer_ended && done < TURN) {
+        static struct pieces pieces;
+        ssize_t n = stack_receive(leg->association, &pieces, most);
 
-        if (n < 0)
-            return errno == EAGAIN ? FLOW_WAITS : FLOW_BROKEN;
-        if (n == 0) {
+        if (n > 0) {
+            flow = give_pieces(leg, &pieces);
+            done += (size_t)n;
+        } else if (n == 0) {
             leg->peer_ended = true;
             shutdown(leg->source.fd, SHUT_WR);
-            break;
+        } else {
+            flow = errno == EAGAIN ? FLOW_WAITS : FLOW_BROKEN;
         }
-        taken = give_program(leg, buffer, (size_t)n);
-        if (taken < 0)
-            return refused(leg);
-        if (taken < n)
-            return keep(&leg->to_program, buffer + taken, (size_t)(n - taken)) ? FLOW_WAITS
-                                                                               : FLOW_BROKEN;
-        done += (size_t)n;
+        pieces_release(&pieces);
     }
-    if (!leg->peer_ended)
-        return FLOW_MORE;
-    /* Nothing more can come but the end of the association, or a reset. */
-    return stack_alive(leg->association) ? FLOW_WAITS : FLOW_BROKEN;
+    return leg->peer_ended ? peer_over(leg) : flow;
 }
 
 /* ---- Both ---- */
@@ -232,8 +284,8 @@ static enum flow pump_in(struct leg *leg)
 /* Both directions have ended, and have been passed on: a reset after that tells nobody anything. */
 static bool all_said(const struct leg *leg)
 {
-    return leg->program_ended && leg->peer_ended && !leg->finish_due && !leg->to_peer.bytes &&
-           !leg->to_program.bytes;
+    return leg->program_ended && leg->peer_ended && !leg->finish_due && !leg->to_peer.block &&
+           !leg->to_program.block;
 }
 
 void relay_run(struct leg *leg)
@@ -249,9 +301,9 @@ void relay_run(struct leg *leg)
         leg_end(leg, true);
         return;
     }
-    if (leg->to_program.bytes && !leg->failed)
+    if (leg->to_program.block && !leg->failed)
         events |= EPOLLOUT;
-    if (!leg->to_peer.bytes && !leg->program_ended)
+    if (!leg->to_peer.block && !leg->program_ended)
         events |= EPOLLIN;
     loop_watch(&leg->source, events);
     if (in == FLOW_MORE)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "../userspace/protocol.h"
 
@@ -61,14 +62,32 @@ void stack_adopt(struct association *association, void *owner);
 enum link_state stack_link(struct association *association, int *error);
 void stack_names(struct association *association, union address *local, union address *remote);
 
+/* Memory for what is to be sent; NULL: there is none. */
+void *stack_block(size_t size);
+void stack_block_free(void *block);
 /*
- * Sends all of it, at most stack_chunk() bytes, or nothing: false with errno EAGAIN (woken() tells
- * when to try again), ECONNRESET, ETIMEDOUT or EPIPE (the peer has closed).
+ * Sends the block's first bytes, at most stack_chunk(), and the block is the stack's; or sends
+ * nothing, and it stays the caller's: false with errno EAGAIN (woken() tells when to try again),
+ * ECONNRESET, ETIMEDOUT or EPIPE (the peer has closed).
  */
-bool stack_send(struct association *association, const void *bytes, size_t len);
+bool stack_send(struct association *association, void *block, size_t len);
 size_t stack_chunk(const struct association *association);
-/* Bytes; 0 is the end of the peer's direction; -1 with errno EAGAIN, ECONNRESET, ETIMEDOUT. */
-ssize_t stack_receive(struct association *association, void *bytes, size_t size);
+
+/* Bytes that have come, where the stack has them. */
+enum { PIECES = 256 };
+struct pieces {
+    struct iovec at[PIECES];
+    size_t count;
+    size_t bytes; /* of all */
+    void *memory; /* the stack's */
+};
+/*
+ * Some messages, `most` bytes if there are as many, and the rest of the last one: how many bytes.
+ * 0 is the end of the peer's direction; -1 with errno EAGAIN, ECONNRESET, ETIMEDOUT. What is in
+ * `pieces` before does not matter; in any case pieces_release() comes before the next call.
+ */
+ssize_t stack_receive(struct association *association, struct pieces *pieces, size_t most);
+void pieces_release(struct pieces *pieces);
 /* After the end of the peer's direction: has it not been reset since? */
 bool stack_alive(struct association *association);
 /* Our direction is at its end: as a half-close where the peer knows one. False with errno EAGAIN. */

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 #include <usrsctp.h>
 
 /* A piece of a packet or message: in itself, or in a block that it shares with others. */
@@ -19,7 +21,11 @@ struct mbuf {
     int m_len;
     int m_flags;
     short m_type;
-    void *header[5]; /* of MBUF_HEADER ones */
+    struct {
+        void *unused[2];
+        int len; /* of the whole chain */
+        int unused_too[5];
+    } header; /* of MBUF_HEADER ones */
     struct {
         char *block;
         void *unused[2];
@@ -41,6 +47,29 @@ struct mbuf *m_copym(struct mbuf *m, int offset, int len, int how);
 void m_freem(struct mbuf *m);
 struct mbuf *sctp_get_mbuf_for_msg(unsigned space, int want_header, int how, int all_in_one,
                                    int type);
+
+/* Messages as mbufs; its public functions copy them. errno values. What is not taken is freed. */
+struct sctp_sndrcvinfo {
+    uint16_t sinfo_stream, sinfo_ssn, sinfo_flags;
+    uint32_t sinfo_ppid, sinfo_context, sinfo_timetolive, sinfo_tsn, sinfo_cumtsn;
+    sctp_assoc_t sinfo_assoc_id;
+    uint16_t keynumber, keynumber_valid;
+    uint8_t unused[96];
+};
+struct uio {
+    struct iovec *at;
+    int count;
+    off_t offset;
+    ssize_t left;
+    int where, direction;
+};
+int sctp_lower_sosend(struct socket *socket, struct sockaddr *to, struct uio *from,
+                      struct mbuf *message, struct mbuf *control, int flags,
+                      struct sctp_sndrcvinfo *info);
+/* With `chain` no byte of `into` is used, but for what it says is left. */
+int sctp_sorecvmsg(struct socket *socket, struct uio *into, struct mbuf **chain,
+                   struct sockaddr *from, int from_len, int *flags, struct sctp_sndrcvinfo *info,
+                   int wants_info);
 
 /* A route as the library makes it, with an MTU of 1500 for every one. */
 struct route {

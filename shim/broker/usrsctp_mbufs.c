@@ -4,6 +4,7 @@
  * would make a chain of 2 KB ones, which each of a message's chunks walks along.
  */
 #include <stddef.h>
+#include <string.h>
 
 #include "pool.h"
 #include "usrsctp_internal.h"
@@ -42,6 +43,54 @@ struct mbuf *mbuf_of_block(void *block, size_t size)
     return m;
 }
 
+struct mbuf *mbuf_of_message(void *block, size_t size, unsigned **references)
+{
+    struct mbuf *m = mbuf_of_block(block, size);
+
+    if (!m)
+        return NULL;
+    m->header.len = (int)size;
+    *references = m->shared.references;
+    ++**references;
+    return m;
+}
+
+void block_settle(void *block, unsigned *references, bool taken)
+{
+    if (--*references)
+        return;
+    pool_free(references);
+    if (taken)
+        pool_free(block);
+}
+
+void mbuf_copy_out(const struct mbuf *chain, void *to, size_t size)
+{
+    char *at = to;
+
+    for (; chain && size; chain = chain->m_next) {
+        size_t len = (size_t)chain->m_len < size ? (size_t)chain->m_len : size;
+
+        memcpy(at, chain->m_data, len);
+        at += len;
+        size -= len;
+    }
+}
+
+struct mbuf *mbuf_gather(struct mbuf *chain, size_t size)
+{
+    void *block = pool_malloc(size);
+    struct mbuf *m = block ? mbuf_of_block(block, size) : NULL;
+
+    if (!m) {
+        pool_free(block);
+        return NULL;
+    }
+    mbuf_copy_out(chain, block, size);
+    m_freem(chain);
+    return m;
+}
+
 static struct mbuf *mbuf_with_room(size_t size)
 {
     void *block = pool_malloc(size);
@@ -77,6 +126,22 @@ struct mbuf *m_getm2(struct mbuf *chain, int len, int how, short type, int flags
     return chain;
 }
 
+/* A copy says how long it is. */
+static bool header_is_known(struct mbuf *m)
+{
+    enum { SOME = 8 };
+    struct mbuf *copy;
+    bool known;
+
+    m->m_len = SOME;
+    copy = m_copym(m, 0, SOME, MBUF_NOWAIT);
+    known = copy && copy->header.len == SOME;
+    if (copy)
+        m_freem(copy);
+    m->m_len = 0;
+    return known;
+}
+
 bool mbufs_are_known(void)
 {
     struct mbuf *m = m_gethdr(MBUF_NOWAIT, MBUF_DATA);
@@ -85,7 +150,7 @@ bool mbufs_are_known(void)
     if (!m)
         return false;
     known = m->m_flags == MBUF_HEADER && m->m_type == MBUF_DATA &&
-            m->m_data == (char *)m + 256 - MBUF_ROOM_HEADER;
+            m->m_data == (char *)m + 256 - MBUF_ROOM_HEADER && header_is_known(m);
     m_clget(m, MBUF_NOWAIT);
     known = known && m->m_flags == (MBUF_HEADER | MBUF_SHARED) && m->shared.block == m->m_data &&
             m->shared.size == MBUF_CLUSTER && m->shared.references && *m->shared.references == 1 &&

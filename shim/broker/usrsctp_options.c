@@ -125,14 +125,12 @@ static void set_events(struct socket *socket, const struct options *o)
     static const uint16_t wanted[] = {SCTP_ASSOC_CHANGE, SCTP_ADAPTATION_INDICATION,
                                       SCTP_SHUTDOWN_EVENT, SCTP_PEER_ADDR_CHANGE};
     size_t count = sizeof wanted / sizeof wanted[0];
-    int on = 1;
 
     for (size_t i = 0; i < (several_wanted(o) ? count : count - 1); i++) {
         struct sctp_event event = {.se_type = wanted[i], .se_on = 1};
 
         socket_set(socket, SCTP_EVENT, &event, sizeof event, "events");
     }
-    socket_set(socket, SCTP_RECVRCVINFO, &on, sizeof on, "receive information");
 }
 
 /* ---- Authentication: the kernel's options of the same layout have other numbers here ---- */

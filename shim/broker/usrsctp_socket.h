@@ -68,6 +68,8 @@ void association_fail(struct association *a, int error);
 /* usrsctp_transfer.c: messages and notifications */
 /* It has come up, and the peer is not known to be a shim yet. */
 void association_up(struct association *a);
+/* For the self-test: does a socket that connects take a message in place, and has none? */
+bool messages_are_known(struct socket *socket);
 
 /* usrsctp_paths.c */
 bool several_wanted(const struct options *o);

@@ -81,6 +81,8 @@ static const char *test_connect(struct socket *socket, union address *to,
         return "its packets do not come to us";
     if (!probe->checksums || !probe->checksum_right)
         return "its checksums are not ours";
+    if (!messages_are_known(socket))
+        return "its messages";
     if (probe->from.in.sin_addr.s_addr != to->in.sin_addr.s_addr ||
         probe->to.in.sin_addr.s_addr != to->in.sin_addr.s_addr)
         return "its packets' addresses";

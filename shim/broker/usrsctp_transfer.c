@@ -2,12 +2,16 @@
 /* What goes through an association: messages as bytes, and the library's notifications. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/uio.h>
 
 #include "../wire.h"
 #include "packets.h"
+#include "pool.h"
+#include "usrsctp_internal.h"
 #include "usrsctp_io.h"
+#include "usrsctp_mbufs.h"
 #include "usrsctp_socket.h"
 
 /* ---- Receiving ---- */
@@ -131,38 +135,88 @@ static void notified(struct association *a, const union sctp_notification *event
     }
 }
 
-enum received association_receive(struct association *a, char *bytes, size_t size, size_t *got)
+/* Where it stays until pieces_release(). */
+static void add_pieces(struct pieces *pieces, struct mbuf *chain)
+{
+    chain->m_nextpkt = pieces->memory;
+    pieces->memory = chain;
+    for (const struct mbuf *m = chain; m; m = m->m_next) {
+        if (m->m_len)
+            pieces->at[pieces->count++] = (struct iovec){m->m_data, (size_t)m->m_len};
+        pieces->bytes += (size_t)m->m_len;
+    }
+}
+
+void pieces_release(struct pieces *pieces)
+{
+    struct mbuf *chain = pieces->memory, *next;
+
+    for (; chain; chain = next) {
+        next = chain->m_nextpkt;
+        m_freem(chain);
+    }
+    pieces->memory = NULL;
+}
+
+/* Into as many pieces as are left, of which there is one at least. */
+static struct mbuf *fit_pieces(const struct pieces *pieces, struct mbuf *chain)
+{
+    size_t count = 0, bytes = 0;
+
+    for (const struct mbuf *m = chain; m; m = m->m_next) {
+        count++;
+        bytes += (size_t)m->m_len;
+    }
+    return count <= PIECES - pieces->count ? chain : mbuf_gather(chain, bytes);
+}
+
+static enum received took(struct association *a, struct pieces *pieces, struct mbuf *chain,
+                          uint32_t ppid)
+{
+    struct mbuf *fitting;
+
+    if (ntohl(ppid) == WIRE_FIN_PPID && a->convention.peer_is_shim) {
+        m_freem(chain);
+        a->convention.peer_ended = true;
+        return RECEIVED_OTHER;
+    }
+    fitting = fit_pieces(pieces, chain);
+    if (!fitting) { /* what it had must not be missing in silence */
+        m_freem(chain);
+        association_fail(a, ECONNRESET);
+        errno = ENOBUFS;
+        return RECEIVED_NOTHING;
+    }
+    add_pieces(pieces, fitting);
+    return RECEIVED_DATA;
+}
+
+enum received association_receive(struct association *a, struct pieces *pieces)
 {
     union {
         union sctp_notification event;
         char room[512];
-    } small;
-    struct sctp_rcvinfo info = {0};
-    socklen_t info_len = sizeof info, from_len = sizeof(union address);
-    union address from;
-    unsigned type = 0;
-    int flags = 0;
-    ssize_t n;
+    } small = {0};
+    struct sctp_sndrcvinfo info = {0};
+    struct uio all = {.left = SSIZE_MAX};
+    struct mbuf *chain = NULL;
+    int flags = 0, error = sctp_sorecvmsg(a->socket, &all, &chain, NULL, 0, &flags,
+                                          &info, 1);
 
-    n = usrsctp_recvv(a->socket, bytes, size, &from.any, &from_len, &info, &info_len, &type, &flags);
-    if (n < 0)
+    if (error) {
+        errno = error;
         return RECEIVED_NOTHING;
-    if (n == 0) {
+    }
+    if (!chain) {
         a->convention.peer_ended = a->convention.gone = true;
         return RECEIVED_OTHER;
     }
-    if (flags & MSG_NOTIFICATION) {
-        memset(&small, 0, sizeof small);
-        memcpy(&small, bytes, (size_t)n < sizeof small ? (size_t)n : sizeof small);
-        notified(a, &small.event);
-        return RECEIVED_OTHER;
-    }
-    if (type == SCTP_RECVV_RCVINFO && ntohl(info.rcv_ppid) == WIRE_FIN_PPID && a->convention.peer_is_shim) {
-        a->convention.peer_ended = true;
-        return RECEIVED_OTHER;
-    }
-    *got = (size_t)n;
-    return RECEIVED_DATA;
+    if (!(flags & MSG_NOTIFICATION))
+        return took(a, pieces, chain, info.sinfo_ppid);
+    mbuf_copy_out(chain, &small, sizeof small);
+    m_freem(chain);
+    notified(a, &small.event);
+    return RECEIVED_OTHER;
 }
 
 void association_lost(struct association *a, int error)
@@ -172,12 +226,11 @@ void association_lost(struct association *a, int error)
 
 enum link_state stack_link(struct association *a, int *error)
 {
-    char event[512];
-    size_t got;
+    struct pieces none = {0};
 
     /* Until it is up nothing but notifications can be there. */
     while (!a->up && !a->failed) {
-        enum received what = association_receive(a, event, sizeof event, &got);
+        enum received what = association_receive(a, &none);
 
         if (what == RECEIVED_OTHER && !a->convention.peer_ended)
             continue;
@@ -185,6 +238,7 @@ enum link_state stack_link(struct association *a, int *error)
             association_fail(a, socket_error(a));
         break;
     }
+    pieces_release(&none);
     if (a->failed) {
         *error = a->convention.error ? a->convention.error : ECONNREFUSED;
         return LINK_FAILED;
@@ -194,18 +248,83 @@ enum link_state stack_link(struct association *a, int *error)
 
 /* ---- Sending ---- */
 
+/* What TCP would say. */
+static bool not_sent(int error)
+{
+    errno = error == ENOENT || error == ESHUTDOWN || error == ENOTCONN ? EPIPE : error;
+    return false;
+}
+
 bool association_send(struct association *a, const void *bytes, size_t len, uint32_t ppid,
                       bool sack_at_once)
 {
     struct sctp_sndinfo info = {.snd_sid = a->convention.stream, .snd_ppid = ppid,
                                 .snd_flags = sack_at_once ? SCTP_SACK_IMMEDIATELY : 0};
 
-    if (usrsctp_sendv(a->socket, bytes, len, NULL, 0, &info, sizeof info, SCTP_SENDV_SNDINFO, 0) >=
-        0)
-        return true;
-    if (errno == ENOENT || errno == ESHUTDOWN || errno == ENOTCONN)
-        errno = EPIPE;
-    return false;
+    return usrsctp_sendv(a->socket, bytes, len, NULL, 0, &info, sizeof info, SCTP_SENDV_SNDINFO,
+                         0) >= 0 ||
+           not_sent(errno);
+}
+
+void *stack_block(size_t size)
+{
+    return pool_malloc(size);
+}
+
+void stack_block_free(void *block)
+{
+    pool_free(block);
+}
+
+/* 0, and the block is the library's; or the errno. */
+static int send_in_place(struct socket *socket, void *block, size_t len,
+                         struct sctp_sndrcvinfo *info)
+{
+    unsigned *references;
+    struct mbuf *message = mbuf_of_message(block, len, &references);
+    int error;
+
+    if (!message)
+        return ENOBUFS;
+    error = sctp_lower_sosend(socket, NULL, NULL, message, NULL, 0, info);
+    block_settle(block, references, error == 0);
+    return error;
+}
+
+bool stack_send(struct association *a, void *block, size_t len)
+{
+    enum { WORTH = 16 << 10 }; /* the whole block stays until the peer has what is in it */
+
+    if (len >= WORTH) {
+        struct sctp_sndrcvinfo info = {.sinfo_stream = a->convention.stream,
+                                       .sinfo_ppid = a->convention.ppid};
+        int error = send_in_place(a->socket, block, len, &info);
+
+        return !error || not_sent(error);
+    }
+    if (!association_send(a, block, len, a->convention.ppid, false))
+        return false;
+    pool_free(block);
+    return true;
+}
+
+bool messages_are_known(struct socket *socket)
+{
+    enum { SOME = 16 };
+    struct sctp_sndrcvinfo info = {0};
+    struct uio all = {.left = SSIZE_MAX};
+    struct mbuf *chain = NULL;
+    void *block = pool_calloc(1, SOME);
+    int flags = 0;
+
+    if (!block)
+        return false;
+    if (send_in_place(socket, block, SOME, &info) != 0) {
+        pool_free(block);
+        return false;
+    }
+    return sctp_sorecvmsg(socket, &all, &chain, NULL, 0, &flags, &info, 1) == EWOULDBLOCK &&
+           !chain && all.left == SSIZE_MAX;
 }
 
 void association_shutdown(struct association *a)
