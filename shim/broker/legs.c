@@ -209,7 +209,7 @@ void leg_end(struct leg *leg, bool reset)
     if (leg->source.fd >= 0)
         end_linger(leg->source.fd, reset);
     /* The program may still have to accept it, or ask what it was called. */
-    if (leg->state == LEG_OPEN && (leg->inbound ? !leg->asked : reset && !leg->failed)) {
+    if (leg->state == LEG_OPEN && (leg->inbound ? !leg->asked : reset)) {
         leg_bury(leg, 0);
         leg_forget_later(leg);
     } else {

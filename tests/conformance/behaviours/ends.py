@@ -568,6 +568,20 @@ def name_asked_late(t):
     t("as the peer saw it", tuple(child.result()) == peer)
 
 
+@behaviour("ends.name_of_copy", "getsockname through a copy, when both directions were shut down and "
+           "data that came nevertheless has reset the connection")
+def name_of_copy(t):
+    client, server = pair(t)
+    peer = server.getpeername()
+    shut(client, RD)
+    shut(client, WR)
+    pollfor(server, 1)
+    t("sent", server.send(b"x"))
+    pollfor(client, 16)
+    time.sleep(0.2)
+    t("as the peer saw it", client.dup().getsockname() == peer)
+
+
 @behaviour("ends.shut_with_more_to_send", "shutdown once more, and the peer's name, when both directions "
            "have been shut down, but the peer has not taken all yet")
 def shut_with_more_to_send(t):
