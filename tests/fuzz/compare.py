@@ -222,14 +222,25 @@ def ended_on_the_way(story, index, end, tcp, shim):
     """What the end had to send before its direction ends is not its own any more."""
     return (((story.steps[index].verb, tcp) == ("shutdown", "ok")
              or story.steps[index].verb == "getpeername") and shim == "ENOTCONN"
-            and story.shut_at(end, "WR", index) is not None
+            and (story.shut_at(end, "WR", index) is not None
+                 or story.both_shut_at(peer_of(end), index) is not None)
             and story.unread(peer_of(end), index) >= UNKNOWN)
+
+
+def can_write_too(story, index, tcp, shim):
+    """poll() or select() shows the same, and that there is room."""
+    verb = story.steps[index].verb
+    if verb not in ("poll", "select"):
+        return False
+    tcp, shim = (bits(text) if verb == "poll" else set(text.split()[1:]) for text in (tcp, shim))
+    return tcp < shim and shim - tcp in ({"OUT"}, {"write"})
 
 
 def room_on_the_way(story, index, end, tcp, shim):
     """What has filled the end's buffer has gone on to the broker, though its peer reads nothing."""
-    return (room_again(story, index, end, tcp, shim)
-            and story.unread(peer_of(end), index) >= UNKNOWN)
+    return (end is not None and story.unread(peer_of(end), index) >= UNKNOWN
+            and (room_again(story, index, end, tcp, shim)
+                 or can_write_too(story, index, tcp, shim)))
 
 
 def name_forgotten(story, index, end, tcp, shim):
@@ -270,6 +281,8 @@ USERSPACE_RULES = (
     Rule("signals.first_send", heard_later, diverges=True),
     Rule("ends.shut_with_more_to_send", ended_on_the_way),
     Rule("ends.shut_with_more_to_send", room_on_the_way),
+    Rule("ends.reset_over", closed_with_data, diverges=True),
+    Rule("ends.reset_over", ended_while_full, diverges=True),
     Rule("ends.name_asked_late", name_forgotten),
 )
 

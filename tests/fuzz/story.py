@@ -104,7 +104,9 @@ class Story:
             reading = getattr(step, "joined", step)
             if step.begins or step.end != end and step.verb != "pump":
                 continue
-            if reading.verb == "drain" or (step.verb == "pump" and end in step.ends[1:]):
+            if reading.verb == "drain":
+                count = count if "early" in shown else 0 # it may have been shut down for reading
+            elif step.verb == "pump" and end in step.ends[1:]:
                 count = 0
             elif reading.verb == "recv" and "PEEK" not in reading.flags:
                 got = re.search(r"(\d+)$", shown)

@@ -177,6 +177,9 @@ SHUT_BEFORE = ("B listen l0 8", "A socket c0", "A shutdown c0 WR", "A connect c0
                "B accept l0 s0", "B recv s0 read 9")
 MORE_TO_SEND = ("A send c0 sendmsg 8000000 DONTWAIT", "A shutdown c0 WR", "B shutdown s0 WR",
                 "A shutdown c0 WR")
+DEAF_WHILE_FULL = (MORE_TO_SEND[0], "B shutdown s0 RDWR", "A getpeername c0")
+LEFT = (MORE_TO_SEND[0], "A close c0", "B poll s0 IN 0")
+FILLED = (MORE_TO_SEND[0], "A select c0")
 GOES_ON = ("A epadd c0 OUT+ET", MORE_TO_SEND[0], "A epwait 0")
 GONE = ("B close s0", "A send c0 sendmmsg 3")
 DEAF = ("B shutdown s0 RDWR", GONE[1])
@@ -197,6 +200,25 @@ USERSPACE_COMPARED = (
     ((*MORE_TO_SEND[:3], "A getpeername c0"), "part ok ok length_16", "part ok ok EINVAL", 3),
     (MORE_TO_SEND, "all ok ok ok", "all ok ok ENOTCONN", 3),
     (MORE_TO_SEND, "part ok ok ok", "part ok ENOTCONN ok", 2),
+    (DEAF_WHILE_FULL, "part ok length_16", "part ok ENOTCONN", None),
+    (DEAF_WHILE_FULL, "all ok length_16", "all ok ENOTCONN", 2),
+    ((MORE_TO_SEND[0], "B shutdown s0 RD", "A getpeername c0"), "part ok length_16",
+     "part ok ENOTCONN", 2),
+    (FILLED, "part 0", "part 1_write", None),
+    (FILLED, "part 1_read", "part 2_read_write", None),
+    (FILLED, "part 0", "part 1_read", 1),
+    (FILLED, "all 0", "all 1_write", 1),
+    ((FILLED[0], "B drain s0 recv 9", FILLED[1]), "part end_of_file_early 0",
+     "part end_of_file_early 1_write", None),
+    ((FILLED[0], "B drain s0 recv 9", FILLED[1]), "part 8000000_bytes 0", "part 8000000_bytes 1_write",
+     2),
+    ((MORE_TO_SEND[0], "A poll c0 IN+OUT 0"), "part -", "part OUT", None),
+    ((MORE_TO_SEND[0], "A poll c0 IN+OUT 0"), "part -", "part OUT+HUP", 1),
+    (LEFT, "part ok IN+ERR+HUP", "part ok IN+HUP", None),
+    (LEFT, "all ok IN+ERR+HUP", "all ok IN+HUP", 2),
+    (LEFT, "part ok IN+ERR+HUP", "part ok blocks", 2),
+    (FULL, "part ok ECONNRESET", "part ok 2_messages_part", None),
+    (FULL, "all ok ECONNRESET", "all ok 2_messages_part", 2),
     (GOES_ON, "ok part nothing", "ok part c0:OUT", None),
     (("B shutdown s0 WR", *GOES_ON), "ok ok part nothing", "ok ok part c0:IN+OUT", None),
     (GOES_ON, "ok part nothing", "ok part c0:IN+OUT", 2),
