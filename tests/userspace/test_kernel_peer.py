@@ -102,3 +102,47 @@ def test_reset(ends):
     done = client.run(sys.executable, PEER, "abort", address, port)
     assert done.stdout == "got x\n"
     assert process.stdout.readline() == "ConnectionResetError\n"
+
+
+MESSAGES = """
+import hashlib, random, socket, sys, time
+how, what, host, port = sys.argv[1:]
+sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP if what == "give" else 0)
+sock.setsockopt(socket.SOL_SOCKET, 32, 2 << 20)              # SO_SNDBUFFORCE
+if how == "serve":
+    sock.bind(("0.0.0.0", 0))
+    sock.listen()
+    print("at", sock.getsockname()[1], flush=True)
+    sock, _ = sock.accept()
+else:
+    sock.connect((host, int(port)))
+digest, count = hashlib.sha256(), 0
+if what == "give":
+    for size in (1, 900_000, 3, 400_000, 70_000):
+        data = random.randbytes(size)
+        assert sock.send(data) == size
+        digest.update(data)
+        count += size
+    sock.close()
+else:
+    time.sleep(0.5)
+    while data := sock.recv(50_000):
+        digest.update(data)
+        count += len(data)
+print(digest.hexdigest(), count, flush=True)
+"""
+
+
+def test_large_messages_of_a_native_peer(ends):
+    """As large as its buffer allows, in more packets than the broker hands on at once; read late."""
+    client, server, address = ends
+    native_serves = server.environment["SCTPSHIM_STACK"] == "kernel"
+    start, run = (server.start_plain, client.start) if native_serves else (server.start,
+                                                                          client.start_plain)
+    give, take = ("give", "take") if native_serves else ("take", "give")
+    serving = start(sys.executable, "-c", MESSAGES, "serve", give, "-", "0")
+    port = serving.stdout.readline().split()[1]
+    calling = run(sys.executable, "-c", MESSAGES, "call", take, address, port)
+    said = [process.communicate(timeout=60) for process in (serving, calling)]
+    assert said[0][0] == said[1][0] != "", said
+    assert said[0][0].split()[1] == "1370004"
