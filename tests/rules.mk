@@ -86,6 +86,9 @@ $(B)/tests/unit/test_joins: $(B)/shim/broker/usrsctp_joins.o $(B)/shim/broker/cr
 $(B)/tests/unit/test_timers: UNIT_WITH := $(B)/shim/broker/usrsctp_timers.o
 $(B)/tests/unit/test_timers: $(B)/shim/broker/usrsctp_timers.o
 
+$(B)/tests/unit/test_alarms: UNIT_WITH := $(B)/shim/broker/alarms.o
+$(B)/tests/unit/test_alarms: $(B)/shim/broker/alarms.o
+
 $(B)/tests/unit/%: tests/unit/%.c $(CONF_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Ishim -o $@ $< $(UNIT_WITH) $(CONF_OBJ) -lcmocka $(LIBS)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The event loop: epoll, a sorted list of alarms, and memory that outlives the turn. */
+/* The event loop: epoll, alarms, and memory that outlives the turn. */
 #include "loop.h"
 
 #include <errno.h>
@@ -13,7 +13,6 @@ enum { AT_ONCE = 4096 }; /* so that the sockets of all packets are among them */
 static int epoll = -1;
 static int64_t now;
 static bool stopped;
-static struct alarm *alarms;
 static void **buried;
 static size_t burials, graves;
 
@@ -73,46 +72,35 @@ void loop_free(void *memory)
 
 void loop_disarm(struct alarm *alarm)
 {
-    struct alarm **at = &alarms;
-
-    if (!alarm->set)
-        return;
-    while (*at != alarm)
-        at = &(*at)->next;
-    *at = alarm->next;
-    alarm->set = false;
+    if (alarm->set)
+        alarms_remove(alarm);
 }
 
 void loop_alarm(struct alarm *alarm, int64_t in_ms)
 {
-    struct alarm **at = &alarms;
-
     loop_disarm(alarm);
     alarm->at = now + in_ms;
-    while (*at && (*at)->at <= alarm->at)
-        at = &(*at)->next;
-    alarm->next = *at;
-    *at = alarm;
-    alarm->set = true;
+    alarms_add(alarm);
 }
 
 static void ring(void)
 {
-    while (alarms && alarms->at <= now) {
-        struct alarm *alarm = alarms;
+    struct alarm *alarm;
 
-        loop_disarm(alarm);
+    while ((alarm = alarms_first()) && alarm->at <= now) {
+        alarms_remove(alarm);
         alarm->ring(alarm);
     }
 }
 
 static int timeout(int limit)
 {
+    const struct alarm *alarm = alarms_first();
     int64_t left;
 
-    if (!alarms)
+    if (!alarm)
         return limit;
-    left = alarms->at - now;
+    left = alarm->at - now;
     if (left < 0)
         left = 0;
     return limit >= 0 && limit < left ? limit : left > INT32_MAX ? INT32_MAX : (int)left;

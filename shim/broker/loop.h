@@ -6,18 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "alarms.h"
+
 /* Embedded in what owns the descriptor. Memory of a removed source is freed by loop_free(). */
 struct source {
     int fd; /* -1: none */
     uint32_t events; /* as epoll has them; 0: not watched */
     void (*ready)(struct source *source, uint32_t events);
-};
-
-struct alarm {
-    int64_t at; /* ms on loop_now()'s clock */
-    void (*ring)(struct alarm *alarm);
-    struct alarm *next;
-    bool set;
 };
 
 bool loop_start(void);
@@ -33,7 +28,9 @@ void loop_close(struct source *source);
 /* free() at the end of the turn: events that are already known may still name it. */
 void loop_free(void *memory);
 
+/* It rings then, and only then if it was set for another time. */
 void loop_alarm(struct alarm *alarm, int64_t in_ms);
+/* It may be set or not. */
 void loop_disarm(struct alarm *alarm);
 
 /*
