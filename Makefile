@@ -96,7 +96,7 @@ $(B)/sctpshim-tool: $(TOOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(TOOL_OBJ) $(LIBS)
 
 # Packets, checksums, memory and timers are the broker's: the library's own functions for them give
-# way. And so does its one thread (usrsctp_stack.c).
+# way. And so do its one thread and its locks (usrsctp_stack.c).
 $(B)/libusrsctp.a: $(USRSCTP) $(B)/usrsctp.path Makefile
 	objcopy --weaken-symbol=sctp_userspace_ip_output --weaken-symbol=sctp_userspace_ip6_output \
 	    --weaken-symbol=calculate_crc32c --weaken-symbol=m_getm2 \
@@ -104,7 +104,10 @@ $(B)/libusrsctp.a: $(USRSCTP) $(B)/usrsctp.path Makefile
 	    --weaken-symbol=sctp_handle_tick --weaken-symbol=sctp_get_tick_count \
 	    --redefine-sym malloc=pool_malloc \
 	    --redefine-sym calloc=pool_calloc --redefine-sym free=pool_free \
-	    --redefine-sym pthread_create=usrsctp_no_thread $< $@
+	    --redefine-sym pthread_create=usrsctp_no_thread \
+	    --redefine-sym pthread_mutex_lock=usrsctp_no_lock \
+	    --redefine-sym pthread_mutex_trylock=usrsctp_no_trylock \
+	    --redefine-sym pthread_mutex_unlock=usrsctp_no_unlock $< $@
 
 # Another library than before, older ones too.
 $(B)/usrsctp.path: FORCE

@@ -118,6 +118,9 @@ void sctp_userspace_ip_output(int *result, struct mbuf *m, void *route, void *as
 void sctp_userspace_ip6_output(int *result, struct mbuf *m, void *route, void *association,
                                uint32_t vrf);
 int usrsctp_no_thread(void);
+int usrsctp_no_lock(void);
+int usrsctp_no_trylock(void);
+int usrsctp_no_unlock(void);
 struct mbuf *m_getm2(struct mbuf *chain, int len, int how, short type, int flags, int all_in_one);
 uint32_t calculate_crc32c(uint32_t crc, const unsigned char *bytes, unsigned len);
 

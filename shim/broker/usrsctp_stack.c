@@ -114,9 +114,28 @@ static bool self_test(void)
 /*
  * The library's pthread_create(). Of its threads usrsctp_init_nothreads() leaves one, which walks
  * through associations when a host's addresses change or a message goes to all; neither happens
- * here. A process with one thread has cheaper locks, of which a packet takes some twenty.
+ * here.
  */
 int usrsctp_no_thread(void)
+{
+    return 0;
+}
+
+/*
+ * Its pthread_mutex_lock(), _trylock() and _unlock(): there is nobody to lock out, and a packet
+ * takes some twenty, a search among associations one of each.
+ */
+int usrsctp_no_lock(void)
+{
+    return 0;
+}
+
+int usrsctp_no_trylock(void)
+{
+    return 0;
+}
+
+int usrsctp_no_unlock(void)
 {
     return 0;
 }
