@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-KNOWN = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+ALLOWED = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 SCRIPT = """
 import json, os, socket, subprocess, sys
 role, wish = sys.argv[1], sys.argv[2]
@@ -60,9 +60,10 @@ print(json.dumps(seen))
 @pytest.fixture
 def paced(host):
     """What the host's sockets have, which is nothing for a leg."""
-    names = [name for name in KNOWN.read_text().split() if name not in ("reno", "cubic")]
+    allowed = ALLOWED.read_text().split() if ALLOWED.exists() else []
+    names = [name for name in allowed if name not in ("reno", "cubic")]
     if not names:
-        pytest.skip(f"{KNOWN}: this kernel has nothing but {KNOWN.read_text().strip()}")
+        pytest.skip(f"{ALLOWED}: a namespace may have nothing but {' '.join(allowed)}")
     host.plain("sh", "-c", f"echo {names[0]} >/proc/sys/net/ipv4/tcp_congestion_control")
     return names[0]
 
@@ -110,11 +111,10 @@ def test_over_tcp(host, paced, role, wish):
 
 def test_a_listener_of_both(host, paced):
     """Its TCP connections are TCP's."""
-    for stack, kernels in (("userspace", "reno"), ("", paced)):
+    for run, kernels in ((host.run, "reno"), (host.plain, paced)):
         server = host.start(sys.executable, "-c", SCRIPT, "server", "",
                             SCTPSHIM_ACTION="prefer-sctp")
         port = server.stdout.readline().strip()
-        run = host.run if stack else host.plain
         run(sys.executable, "-c", SCRIPT, "client", "", port)
         seen = json.loads(server.communicate()[0])
         assert seen == {"listener": look(paced, paced), "connected": look(paced, kernels)}
