@@ -281,6 +281,7 @@ USERSPACE_RULES = (
     Rule("signals.first_send", heard_later, diverges=True),
     Rule("ends.shut_with_more_to_send", ended_on_the_way),
     Rule("ends.shut_with_more_to_send", room_on_the_way),
+    Rule("ends.reset_over", reset_when_over, diverges=True),
     Rule("ends.reset_over", closed_with_data, diverges=True),
     Rule("ends.reset_over", ended_while_full, diverges=True),
     Rule("ends.name_asked_late", name_forgotten),

@@ -179,6 +179,8 @@ MORE_TO_SEND = ("A send c0 sendmsg 8000000 DONTWAIT", "A shutdown c0 WR", "B shu
                 "A shutdown c0 WR")
 DEAF_WHILE_FULL = (MORE_TO_SEND[0], "B shutdown s0 RDWR", "A getpeername c0")
 LEFT = (MORE_TO_SEND[0], "A close c0", "B poll s0 IN 0")
+BOTH_OVER = (MORE_TO_SEND[0], "B shutdown s0 WR", "A shutdown c0 RDWR", "B close s0",
+             "A poll c0 IN+RDHUP 0")
 FILLED = (MORE_TO_SEND[0], "A select c0")
 GOES_ON = ("A epadd c0 OUT+ET", MORE_TO_SEND[0], "A epwait 0")
 GONE = ("B close s0", "A send c0 sendmmsg 3")
@@ -214,6 +216,9 @@ USERSPACE_COMPARED = (
      2),
     ((MORE_TO_SEND[0], "A poll c0 IN+OUT 0"), "part -", "part OUT", None),
     ((MORE_TO_SEND[0], "A poll c0 IN+OUT 0"), "part -", "part OUT+HUP", 1),
+    (BOTH_OVER, "part ok ok ok IN+ERR+HUP+RDHUP", "part ok ok ok IN+HUP+RDHUP", None),
+    (BOTH_OVER, "all ok ok ok IN+ERR+HUP+RDHUP", "all ok ok ok IN+HUP+RDHUP", 4),
+    (BOTH_OVER[:1] + BOTH_OVER[3:], "part ok IN+ERR+HUP+RDHUP", "part ok IN+HUP+RDHUP", 2),
     (LEFT, "part ok IN+ERR+HUP", "part ok IN+HUP", None),
     (LEFT, "all ok IN+ERR+HUP", "all ok IN+HUP", 2),
     (LEFT, "part ok IN+ERR+HUP", "part ok blocks", 2),
