@@ -42,9 +42,6 @@ static struct alarm *meld_children(struct alarm *child)
         struct alarm *one = child, *other = one->next, *pair;
 
         child = other ? other->next : NULL;
-        one->next = NULL;
-        if (other)
-            other->next = NULL;
         pair = meld(one, other);
         pair->next = pairs;
         pairs = pair;

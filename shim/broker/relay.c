@@ -4,7 +4,6 @@
  * waits here, at most one buffer, and the other side's window closes behind it.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -156,11 +155,10 @@ static enum flow pump_message(struct leg *leg, size_t size, size_t *done)
     n = recv(leg->source.fd, block, size, MSG_DONTWAIT);
     leg->readable = n == (ssize_t)size; /* else that was all, and epoll tells of more */
     if (n <= 0) {
-        int error = errno;
+        enum flow flow = nothing_read(leg, n);
 
         stack_block_free(block);
-        errno = error;
-        return nothing_read(leg, n);
+        return flow;
     }
     *done += (size_t)n;
     return give_peer(leg, block, size, (size_t)n);

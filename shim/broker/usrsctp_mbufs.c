@@ -77,20 +77,6 @@ void mbuf_copy_out(const struct mbuf *chain, void *to, size_t size)
     }
 }
 
-struct mbuf *mbuf_gather(struct mbuf *chain, size_t size)
-{
-    void *block = pool_malloc(size);
-    struct mbuf *m = block ? mbuf_of_block(block, size) : NULL;
-
-    if (!m) {
-        pool_free(block);
-        return NULL;
-    }
-    mbuf_copy_out(chain, block, size);
-    m_freem(chain);
-    return m;
-}
-
 static struct mbuf *mbuf_with_room(size_t size)
 {
     void *block = pool_malloc(size);
@@ -101,6 +87,22 @@ static struct mbuf *mbuf_with_room(size_t size)
     else
         m->m_len = 0;
     return m;
+}
+
+struct mbuf *mbuf_gather(struct mbuf *chain)
+{
+    size_t size = 0;
+    struct mbuf *whole;
+
+    for (const struct mbuf *m = chain; m; m = m->m_next)
+        size += (size_t)m->m_len;
+    whole = mbuf_with_room(size);
+    if (!whole)
+        return NULL;
+    mbuf_copy_out(chain, whole->m_data, size);
+    whole->m_len = (int)size;
+    m_freem(chain);
+    return whole;
 }
 
 /* The library's, for all that it needs room for: at the end of a chain if there is one. */

@@ -17,7 +17,7 @@ struct mbuf *mbuf_of_block(void *block, size_t size);
 struct mbuf *mbuf_of_message(void *block, size_t size, unsigned **references);
 void block_settle(void *block, unsigned *references, bool taken);
 /* A chain as one mbuf; NULL, and the chain is as it was: there is no memory. */
-struct mbuf *mbuf_gather(struct mbuf *chain, size_t size);
+struct mbuf *mbuf_gather(struct mbuf *chain);
 /* The chain's first bytes, as many as there are. */
 void mbuf_copy_out(const struct mbuf *chain, void *to, size_t size);
 /* For the self-test: are the library's what usrsctp_internal.h says? */

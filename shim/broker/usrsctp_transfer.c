@@ -161,13 +161,11 @@ void pieces_release(struct pieces *pieces)
 /* Into as many pieces as are left, of which there is one at least. */
 static struct mbuf *fit_pieces(const struct pieces *pieces, struct mbuf *chain)
 {
-    size_t count = 0, bytes = 0;
+    size_t count = 0;
 
-    for (const struct mbuf *m = chain; m; m = m->m_next) {
+    for (const struct mbuf *m = chain; m; m = m->m_next)
         count++;
-        bytes += (size_t)m->m_len;
-    }
-    return count <= PIECES - pieces->count ? chain : mbuf_gather(chain, bytes);
+    return count <= PIECES - pieces->count ? chain : mbuf_gather(chain);
 }
 
 static enum received took(struct association *a, struct pieces *pieces, struct mbuf *chain,
@@ -200,8 +198,7 @@ enum received association_receive(struct association *a, struct pieces *pieces)
     struct sctp_sndrcvinfo info = {0};
     struct uio all = {.left = SSIZE_MAX};
     struct mbuf *chain = NULL;
-    int flags = 0, error = sctp_sorecvmsg(a->socket, &all, &chain, NULL, 0, &flags,
-                                          &info, 1);
+    int flags = 0, error = sctp_sorecvmsg(a->socket, &all, &chain, NULL, 0, &flags, &info, 1);
 
     if (error) {
         errno = error;

@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-
 /* Is it this plane that TCP requests go to: by configuration, or because the kernel has no SCTP? */
 bool userspace_wanted(void);
 

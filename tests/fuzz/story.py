@@ -105,7 +105,7 @@ class Story:
             if step.begins or step.end != end and step.verb != "pump":
                 continue
             if reading.verb == "drain":
-                count = count if "early" in shown else 0 # it may have been shut down for reading
+                count = count if "early" in shown else 0  # it may have been shut down for reading
             elif step.verb == "pump" and end in step.ends[1:]:
                 count = 0
             elif reading.verb == "recv" and "PEEK" not in reading.flags:
