@@ -18,10 +18,50 @@
 #include "services.h"
 
 enum {
+    CALLERS = 1024, /* hash */
     LOOK_AGAIN = 300, /* ms between two looks whether a program still connects */
     MOST_LOOKS = 2,   /* before it has begun to */
     MOST_DIALS = 200, /* the program has said that it will connect, and then does not */
 };
+
+/* ---- Those that are not connected yet ---- */
+
+static struct leg *callers[CALLERS]; /* by their ports, which do not change */
+
+static struct leg **caller_bucket(const union address *local, const union address *remote)
+{
+    return &callers[address_ports_hash(address_port(local), address_port(remote)) % CALLERS];
+}
+
+static void begins(struct leg *leg)
+{
+    struct leg **bucket = caller_bucket(&leg->local, &leg->remote);
+
+    leg->next_caller = *bucket;
+    *bucket = leg;
+}
+
+void call_over(struct leg *leg)
+{
+    struct leg **at = caller_bucket(&leg->local, &leg->remote);
+
+    while (*at && *at != leg)
+        at = &(*at)->next_caller;
+    if (*at)
+        *at = leg->next_caller;
+}
+
+bool call_pending(const union address *local, const union address *remote)
+{
+    const struct leg *leg;
+
+    for (leg = *caller_bucket(local, remote); leg; leg = leg->next_caller)
+        if (address_equal(&leg->local, local) && address_equal(&leg->remote, remote))
+            return true;
+    return false;
+}
+
+/* ---- How they end ---- */
 
 /* The program may be a little later with its SYN than with its request, or have given up. */
 static void tell_failed(struct alarm *alarm)
@@ -111,6 +151,8 @@ void call_answered(struct leg *leg)
     dial(leg);
 }
 
+/* ---- How they begin ---- */
+
 /* A program that closes its socket, or ends, gives up: then nobody shall be called in its name. */
 static void look_after(struct alarm *alarm)
 {
@@ -189,6 +231,7 @@ int legs_connect(const struct request *request, const struct caller *who, union 
     stack_names(leg->association, &leg->local, &leg->remote);
     leg_say(leg, "calls", "");
     leg_enter(leg);
+    begins(leg);
     leg->alarm.ring = look_after;
     loop_alarm(&leg->alarm, LOOK_AGAIN);
     *hold = *chosen;

@@ -17,4 +17,11 @@ void call_answered(struct leg *leg);
 /* It did not come to one: the program's connect is to fail. */
 void call_failed(struct leg *leg, int error);
 
+/*
+ * Does a program here call with these names, and does not know yet that it is connected? call_over():
+ * now it does, or never will.
+ */
+bool call_pending(const union address *local, const union address *remote);
+void call_over(struct leg *leg);
+
 #endif

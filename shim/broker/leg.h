@@ -38,6 +38,7 @@ struct leg {
     struct alarm alarm;
     struct leg *next;     /* of the same hash */
     struct leg *next_due;
+    struct leg *next_caller; /* of a LEG_CALLING or LEG_DIALING; see calls.h */
     enum leg_state state;
     struct caller who; /* whose it is */
     bool counted;      /* against his quotas */

@@ -157,6 +157,7 @@ void leg_discard(struct leg *leg)
 static void destroy(struct leg *leg)
 {
     leave(leg);
+    call_over(leg);
     discharge(leg);
     relay_forget_due(leg);
     relay_drop(leg);
@@ -187,6 +188,7 @@ void leg_forget_later(struct leg *leg)
 void leg_bury(struct leg *leg, int error)
 {
     discharge(leg);
+    call_over(leg);
     relay_forget_due(leg);
     relay_drop(leg);
     loop_close(&leg->source);
@@ -256,6 +258,7 @@ bool leg_opened(struct leg *leg)
         return false;
     leg_say(leg, leg->inbound ? "was called" : "is connected", "");
     leg->state = LEG_OPEN;
+    call_over(leg);
     leg->readable = true;
     leg->source.ready = leg_ready;
     if (error)

@@ -154,6 +154,7 @@ static void after(void)
 {
     stack_take();
     stack_turn();
+    services_turn();
     relay_turn();
     stack_flush();
     if (loop_now() >= sweep_at) {

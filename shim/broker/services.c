@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../log.h"
+#include "calls.h"
 #include "control.h"
 #include "diag.h"
 #include "ends.h"
@@ -26,7 +27,34 @@ struct service {
     int place; /* in the registry */
 };
 
+/* What has come in for one of them and waits; see service_called(). */
+struct arrival {
+    struct arrival *next;
+    struct service *service;
+    struct association *association;
+};
+
 static struct service *services;
+static struct arrival *arrivals, **arrivals_end = &arrivals;
+
+/* Who waits for a program that is gone is reset, as by TCP. */
+static void turn_away(const struct service *service)
+{
+    struct arrival **at = &arrivals;
+
+    while (*at) {
+        struct arrival *one = *at;
+
+        if (one->service != service) {
+            at = &one->next;
+            continue;
+        }
+        *at = one->next;
+        stack_abort(one->association);
+        free(one);
+    }
+    arrivals_end = at;
+}
 
 static void unlisten(struct service *service)
 {
@@ -35,6 +63,7 @@ static void unlisten(struct service *service)
     while (*at != service)
         at = &(*at)->next;
     *at = service->next;
+    turn_away(service);
     registry_clear(service->place);
     loop_free(service);
 }
@@ -108,9 +137,8 @@ static bool call_program(struct leg *leg, const union address *service)
            getsockname(leg->source.fd, &leg->broker.any, &len) == 0;
 }
 
-void service_called(void *owner, struct association *association)
+static void take_up(const struct service *service, struct association *association)
 {
-    const struct service *service = owner;
     struct leg *leg = leg_make(&service->who);
 
     if (!leg) {
@@ -131,6 +159,49 @@ void service_called(void *owner, struct association *association)
     leg->source.ready = answered;
     loop_watch(&leg->source, EPOLLOUT);
     stack_adopt(association, leg);
+}
+
+static bool other_end_is_pending(struct association *association)
+{
+    union address local, remote;
+
+    stack_names(association, &local, &remote);
+    return call_pending(&remote, &local);
+}
+
+/*
+ * Nobody is accepted who is not connected: that is so over TCP, where the last packet of three is
+ * the caller's, and programs on one host may rely on it. The last of SCTP's four is the listener's.
+ */
+void service_called(void *owner, struct association *association)
+{
+    struct arrival *one = other_end_is_pending(association) ? malloc(sizeof *one) : NULL;
+
+    if (!one) {
+        take_up(owner, association);
+        return;
+    }
+    *one = (struct arrival){.service = owner, .association = association};
+    *arrivals_end = one;
+    arrivals_end = &one->next;
+}
+
+void services_turn(void)
+{
+    struct arrival **at = &arrivals;
+
+    while (*at) {
+        struct arrival *one = *at;
+
+        if (other_end_is_pending(one->association)) {
+            at = &one->next;
+            continue;
+        }
+        *at = one->next;
+        take_up(one->service, one->association);
+        free(one);
+    }
+    arrivals_end = at;
 }
 
 int legs_listen(const struct request *request, const struct caller *who)

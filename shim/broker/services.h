@@ -19,4 +19,7 @@ void services_recall(const char *registry);
 void service_called(void *owner, struct association *association);
 bool service_present(void *owner);
 
+/* Who had to wait until now is let in. */
+void services_turn(void);
+
 #endif

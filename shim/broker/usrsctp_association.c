@@ -34,9 +34,7 @@ static void upcall(struct socket *socket, void *argument, int flags)
 
 static struct association **bucket_of(in_port_t local, in_port_t remote)
 {
-    uint32_t hash = local * 40503u + remote * 2654435761u;
-
-    return &table[(hash ^ hash >> 15) % HASH];
+    return &table[address_ports_hash(local, remote) % HASH];
 }
 
 void association_enter(struct association *a)

@@ -133,6 +133,13 @@ bool address_is_leg_out(const union address *name);
 bool address_equal(const union address *a, const union address *b);
 bool address_is_any(const union address *name);
 in_port_t address_port(const union address *name);
+/* For tables of connections by their ports; take it modulo their size. */
+static inline uint32_t address_ports_hash(in_port_t local, in_port_t remote)
+{
+    uint32_t hash = local * 40503u + remote * 2654435761u;
+
+    return hash ^ hash >> 15;
+}
 void address_set_port(union address *name, in_port_t port);
 /* An IPv4 address that hides in an IPv6 one comes out. */
 void address_unmap(union address *name);

@@ -20,7 +20,6 @@ FORGOTTEN = ("of a connection that is over the broker knows nothing more: a proc
              "for its name before is told the leg's port, and no address")
 
 DIFFERENCES = {
-    "connect.beside_reader": (LATER, {"seen": None}),
     "connect.ports_exhausted": (PORTS, {"how many": 5, "then": 0}),
     "connect.unspec_error": (RESET_ONLY, {
         f"refused, {call}": [0, "OUT|ERR|HUP", told, "OUT|HUP", 0, 0]
@@ -29,9 +28,7 @@ DIFFERENCES = {
                                               for how in ("level", "edge", "once")}),
     "connecting.refused_then_connect": (RESET_ONLY, {"send": "ECONNRESET"}),
     "connecting.refused_read": (RESET_ONLY, {"recv": "ECONNRESET"}),
-    "connecting.told_shutdown": (LATER, {"connect 0": None, "connect 1": None, "connect 2": None}),
     "connecting.up_and_reset": (LATER, {"error": "ECONNREFUSED"}),
-    "connecting.told_once_copy": (LATER, {"copy": None, "first": None, "late copy": None}),
     "ends.name_asked_late": (FORGOTTEN, {"as the peer saw it": False}),
     "ends.shut_before": (EARLY_END, {"poll 1": None, "poll 2": None}),
     "ends.shut_before_elsewhere": (EARLY_END, {"poll 1": None, "poll 2": None}),

@@ -67,6 +67,21 @@ def test_programs_that_start_together_start_one(host):
     assert len(started) == 1
 
 
+def test_who_is_accepted_is_connected(host):
+    """Between programs of one broker, as over TCP: the caller is told before the listener."""
+    done = host.run(sys.executable, "-c", """if True:
+        import select, socket
+        server, late = socket.create_server(("127.0.0.1", 0)), 0
+        for _ in range(200):
+            with socket.socket() as client:
+                client.setblocking(False)
+                client.connect_ex(server.getsockname())
+                with server.accept()[0]:
+                    late += select.select([], [client], [], 0) != ([], [client], [])
+        print(late)""")
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
 def test_the_program_sees_no_child(host):
     done = host.run(sys.executable, "-c", """if True:
         import os, signal, socket
