@@ -139,6 +139,8 @@ static void dial(struct leg *leg)
     leg->source.ready = dialed;
     if (leg->source.fd < 0)
         not_answered(leg);
+    else if (end_answered(leg->source.fd))
+        dialed(&leg->source, EPOLLOUT);
     else
         loop_watch(&leg->source, EPOLLOUT);
 }

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <unistd.h>
 
 /*
@@ -64,6 +65,13 @@ int end_error(int fd)
 
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
     return error;
+}
+
+bool end_answered(int fd)
+{
+    struct pollfd end = {.fd = fd, .events = POLLOUT};
+
+    return poll(&end, 1, 0) == 1;
 }
 
 /*

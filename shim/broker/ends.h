@@ -15,6 +15,8 @@ void end_linger(int fd, bool reset);
 void end_set(int fd, int level, int name, int value);
 /* SO_ERROR. */
 int end_error(int fd);
+/* Of one that connects: is there an answer? Over loopback there is one, mostly, when connect() returns. */
+bool end_answered(int fd);
 
 enum { HOLDS = 16 };
 bool holds_open(void);

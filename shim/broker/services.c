@@ -157,8 +157,11 @@ static void take_up(const struct service *service, struct association *associati
     }
     leg_enter(leg);
     leg->source.ready = answered;
-    loop_watch(&leg->source, EPOLLOUT);
     stack_adopt(association, leg);
+    if (end_answered(leg->source.fd))
+        answered(&leg->source, EPOLLOUT);
+    else
+        loop_watch(&leg->source, EPOLLOUT);
 }
 
 static bool other_end_is_pending(struct association *association)
