@@ -17,6 +17,14 @@ static struct hold {
     int listener, filler;
 } holds[HOLDS];
 
+/*
+ * What a leg's end holds of what its program sends, bytes; the kernel doubles it, for its own use
+ * (socket(7)). Left to itself it grows to tcp_rmem's most (32 MB here, of each connection whose peer
+ * stopped after reading fast), and is a bit slower: what is read has left the processor's cache. The
+ * most that Linux lets everybody have by default.
+ */
+enum { LEG_RECEIVE_BUFFER = 208 << 10 };
+
 void end_linger(int fd, bool reset)
 {
     struct linger value = {reset, 0};
@@ -37,6 +45,7 @@ int end_socket(void)
     if (fd < 0)
         return -1;
     end_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    end_set(fd, SOL_SOCKET, SO_RCVBUF, LEG_RECEIVE_BUFFER);
     end_set(fd, SOL_SOCKET, SO_OOBINLINE, 1); /* SCTP has no urgent data: it goes with the other */
     setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, LEG_CONGESTION, sizeof LEG_CONGESTION - 1);
     end_linger(fd, true);

@@ -117,12 +117,14 @@ def pour(host, port):
     sys.stdin.readline()
 
 
-def sink(host, port=0):
-    """Accept one connection, read nothing until told, then count."""
+def sink(host, port=0, first=0):
+    """Accept one connection, read nothing after the FIRST bytes until told, then count."""
     connection, _ = listen(host, port).accept()
     say("accepted")
-    sys.stdin.readline()
     count = 0
+    while count < int(first):
+        count += len(connection.recv(1 << 20))
+    sys.stdin.readline()
     try:
         while data := connection.recv(1 << 20):
             count += len(data)
