@@ -131,10 +131,20 @@ static bool may_dial(const struct leg *leg)
            diag_owned(&leg->program, &leg->broker, leg->who.uid);
 }
 
+/*
+ * Where the other end has the same broker it is in its program's queue before this program is told
+ * that it is connected; and accept(), which asks us, returns after that. So it is over TCP.
+ */
 static void dial(struct leg *leg)
 {
     loop_disarm(&leg->alarm);
     leg->state = LEG_DIALING;
+    if (diag_state(&leg->program, &leg->broker) == 0) {
+        not_answered(leg);
+        return;
+    }
+    call_over(leg);
+    services_turn();
     leg->source.fd = may_dial(leg) ? hold_dial(&leg->broker, &leg->program) : -1;
     leg->source.ready = dialed;
     if (leg->source.fd < 0)

@@ -18,8 +18,8 @@ void call_answered(struct leg *leg);
 void call_failed(struct leg *leg, int error);
 
 /*
- * Does a program here call with these names, and does not know yet that it is connected? call_over():
- * now it does, or never will.
+ * Does a program here call with these names, and is not about to be told that it is connected?
+ * call_over(): now it is, or never will be.
  */
 bool call_pending(const union address *local, const union address *remote);
 void call_over(struct leg *leg);

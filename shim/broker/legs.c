@@ -258,7 +258,6 @@ bool leg_opened(struct leg *leg)
         return false;
     leg_say(leg, leg->inbound ? "was called" : "is connected", "");
     leg->state = LEG_OPEN;
-    call_over(leg);
     leg->readable = true;
     leg->source.ready = leg_ready;
     if (error)

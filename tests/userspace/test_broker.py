@@ -82,6 +82,18 @@ def test_who_is_accepted_is_connected(host):
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
+def test_who_is_connected_can_be_accepted(host):
+    """The other way round: it is in the queue when connect() returns."""
+    done = host.run(sys.executable, "-c", """if True:
+        import socket
+        server = socket.create_server(("127.0.0.1", 0))
+        server.setblocking(False)
+        for _ in range(200):
+            with socket.create_connection(server.getsockname()):
+                server.accept()[0].close()""")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_program_sees_no_child(host):
     done = host.run(sys.executable, "-c", """if True:
         import os, signal, socket
