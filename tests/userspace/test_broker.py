@@ -68,7 +68,7 @@ def test_programs_that_start_together_start_one(host):
 
 
 def test_who_is_accepted_is_connected(host):
-    """Between programs of one broker, as over TCP: the caller is told before the listener."""
+    """Between programs of one broker, as over TCP: accept() returns after the caller was told."""
     done = host.run(sys.executable, "-c", """if True:
         import select, socket
         server, late = socket.create_server(("127.0.0.1", 0)), 0
