@@ -19,6 +19,8 @@ import document  # noqa: E402
 from differences import ABSENT, DIFFERENCES  # noqa: E402
 from harness import BEHAVIOURS  # noqa: E402
 
+LOOKS = 3
+
 pytestmark = pytest.mark.timeout(600)            # the first test of each run waits for all of it
 
 
@@ -111,13 +113,19 @@ def test_behaviour(name, over_tcp, over_shim, library, tmp_path):
             pytest.skip(f"{where}: {result['skipped']}")
     assert tcp["observations"], "nothing was observed"
     first = unexpected(name, tcp, shim)
-    if first and not BEHAVIOURS[name].pending:
-        # Four at a time on a busy machine: what depends on the time gets a second look, alone.
-        again = unexpected(name, *(observe(way, tmp_path, name)[name] for way in (None, library)))
-        assert again is None, f"{first}\nand alone: {again}"
-        warnings.warn(f"{name}, beside others: {first}")
+    if first is None:
         return
-    assert first is None, first
+    assert not BEHAVIOURS[name].pending, first
+    # Four at a time on a busy machine: what depends on the time is looked at again, alone, and more
+    # than once: a machine that others share stands still now and then, over TCP as well.
+    looks = [first]
+    for _ in range(LOOKS):
+        again = unexpected(name, *(observe(way, tmp_path, name)[name] for way in (None, library)))
+        if again is None:
+            break
+        looks.append(again)
+    assert len(looks) <= LOOKS, "\nand alone: ".join(looks)
+    warnings.warn(f"{name}, beside others: {' and alone: '.join(looks)}")
 
 
 def test_every_listed_difference_is_a_behaviour():
