@@ -165,9 +165,9 @@ fuzz-parsers: $(PARSERS)
 soak: all
 	tests/userspace/soak.py $(or $(T),600) --seed $(or $(SEED),1)
 
-# More connections a second than can be followed: make storm T=60 RATE=1100 BYTES=300000 MOST=2000
+# More connections a second than can be followed: make storm T=60 RATE=1100 BYTES=300000 MOST=2000 MTU=1500
 storm: all $(LOAD)
-	tests/bench/storm.py $(or $(T),60) $(RATE:%=--rate %) $(BYTES:%=--bytes %) $(MOST:%=--most %)
+	tests/bench/storm.py $(or $(T),60) $(RATE:%=--rate %) $(BYTES:%=--bytes %) $(MOST:%=--most %) $(MTU:%=--mtu %)
 
 # ---- Sanitizers: the library instrumented, and programs with a mistake that must be found ----
 
