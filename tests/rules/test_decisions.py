@@ -4,11 +4,13 @@
 import socket
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from deciding import IPPROTO_SCTP, free_port
 
+ASSOCIATIONS = Path("/proc/net/sctp/assocs")         # with what waits in their queues
 BOTH = """
 for name, port in zip(("first", "second"), args):
     try:
@@ -157,8 +159,12 @@ def fetch(port, protocol):
     with reach(port, protocol) as sock:
         sock.sendall(b"ab")
         pieces = []
-        while piece := sock.recv(100000):
-            pieces.append(len(piece))
+        try:
+            while piece := sock.recv(100000):
+                pieces.append(len(piece))
+        except TimeoutError as error:
+            raise AssertionError(f"no end after {pieces}; the kernel has\n{ASSOCIATIONS.read_text()}"
+                                 ) from error
         return sum(pieces), max(pieces)
 
 
