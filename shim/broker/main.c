@@ -2,6 +2,7 @@
 /* sctpshimd: one process a user and network namespace, from the first connection to a while after. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -189,6 +190,28 @@ static int serve(bool foreground)
     return 0;
 }
 
+/*
+ * This program's library has other insides than those that it was written for: the same over the
+ * public functions alone is a program of its own.
+ */
+static int hand_over(char **argv)
+{
+    static const char other[] = "sctpshimd-conn";
+    char path[PATH_MAX + sizeof other];
+    ssize_t len = readlink("/proc/self/exe", path, PATH_MAX);
+    char *name;
+
+    path[len < 0 ? 0 : len] = '\0';
+    name = strrchr(path, '/');
+    if (name) {
+        log_warn("going on as %s, which is slower and has one path", other);
+        strcpy(name + 1, other);
+        execv(path, argv);
+    }
+    log_error("cannot run %s: %s", other, strerrorname_np(errno));
+    return STATUS_FAILED;
+}
+
 static int run(bool foreground, int ready)
 {
     switch (doors_open()) {
@@ -239,5 +262,7 @@ int main(int argc, char **argv)
         }
     }
     config_load();
+    if (!stack_fits())
+        return hand_over(argv);
     return run(foreground, ready);
 }

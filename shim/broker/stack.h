@@ -28,7 +28,9 @@ struct stack_user {
     bool (*present)(void *listener_owner);
 };
 
-/* Starts the stack and tests that it is the one that this program was built for; false: said why. */
+/* Before all else: is the library in this program the one that it was written for? False: said why. */
+bool stack_fits(void);
+/* False: said why not. */
 bool stack_start(const struct stack_user *user);
 /* What it is, for `sctpshim status`; and what it counts. */
 const char *stack_version(void);

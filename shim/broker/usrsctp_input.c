@@ -98,7 +98,7 @@ static void take_packet(struct mbuf *packet, struct association *a, const struct
     if (a)
         address_set_port(&peer, believed_port(a, &head, &datagram->from));
     if (head.chunk == CHUNK_INIT || head.chunk == CHUNK_COOKIE_ECHO)
-        endpoint = listen_called(&at, &datagram->from, head.chunk);
+        endpoint = listen_called(&at, &at, &datagram->from, head.chunk);
     usrsctp_io_input(packet, &peer, &datagram->to, datagram->tos, summed);
     if (endpoint && head.chunk == CHUNK_COOKIE_ECHO)
         listen_accept(endpoint, &at, head.tag);
@@ -173,30 +173,9 @@ void input_acknowledged(const unsigned char *head, const union address *to)
         join_acknowledged(&a->joins, head + SCTP_FIRST_CHUNK);
 }
 
-/*
- * Nobody is at the peer's UDP port, or there is no way to it: TCP's connect fails at once, too. The
- * packet that came back tells whose it was; one that is up goes on, and one that has other
- * addresses to try.
- */
-static void unreachable(const unsigned char *bytes, size_t len, const union address *to, int error)
-{
-    struct association *a;
-    in_port_t source, destination;
-
-    if (len < SCTP_TAG)
-        return;
-    memcpy(&source, bytes + SCTP_SOURCE_PORT, sizeof source);
-    memcpy(&destination, bytes + SCTP_DESTINATION_PORT, sizeof destination);
-    a = association_find(source, destination, to);
-    if (!a || a->up || (a->peer && a->peer->list.count > 1))
-        return;
-    association_fail(a, error);
-    wake(&a->wake);
-}
-
 void input_start(void)
 {
-    static const struct packets_user user = {.input = input, .unreachable = unreachable};
+    static const struct packets_user user = {.input = input, .unreachable = association_unreachable};
 
     packets_tell(&user);
 }

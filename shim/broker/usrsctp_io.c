@@ -21,6 +21,8 @@
 
 struct usrsctp_io_probe usrsctp_io_probe;
 
+int (*const usrsctp_public)(void *, void *, size_t, uint8_t, uint8_t) = NULL;
+
 uint32_t calculate_crc32c(uint32_t crc, const unsigned char *bytes, unsigned len)
 {
     usrsctp_io_probe.checksums++;

@@ -53,28 +53,20 @@ static bool is_loopback(const union address *at)
  */
 static bool may_open_at(const struct listener *l, const union address *to)
 {
+    if (address_equal(&l->local, to))
+        return true;
     if (!address_is_any(&l->local) || (l->options.local_addrs[0] && !is_loopback(to)))
         return false;
     return l->local.any.sa_family == to->any.sa_family ||
            (to->any.sa_family == AF_INET && !l->v6only);
 }
 
-static bool has_six(const struct addresses *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->at[i].any.sa_family == AF_INET6)
-            return true;
-    return false;
-}
-
 static bool open_socket(struct endpoint *e, const struct options *o)
 {
-    e->socket = socket_make(has_six(&e->locals) ? AF_INET6 : AF_INET, e->locals.count > 1, o);
-    if (!e->socket) {
-        errno = ENOBUFS;
+    e->socket = socket_at(&e->locals, o);
+    if (!e->socket)
         return false;
-    }
-    if (socket_bind(e->socket, &e->locals) && usrsctp_listen(e->socket, BACKLOG) == 0)
+    if (usrsctp_listen(e->socket, BACKLOG) == 0)
         return true;
     int error = errno;
     usrsctp_close(e->socket);
@@ -111,6 +103,8 @@ static bool open_first(struct listener *l)
     if (any && !l->options.local_addrs[0])
         return true;
     local_addresses(&l->local, &l->local, !six || !l->v6only, six, &l->options, &at);
+    if (!at.count)
+        return true;
     if (any && address_is_any(&at.at[0])) {
         l->options.local_addrs[0] = '\0'; /* it means none: then all are */
         return true;
@@ -184,25 +178,27 @@ void stack_unlisten(struct listener *l)
     loop_free(l);
 }
 
-static struct endpoint *endpoint_at(const struct listener *l, const union address *to)
+static struct endpoint *endpoint_at(const struct listener *l, const union address *spot)
 {
     for (struct endpoint *e = l->endpoints; e; e = e->next)
         for (size_t i = 0; i < e->locals.count; i++)
-            if (address_equal(&e->locals.at[i], to))
+            if (address_equal(&e->locals.at[i], spot))
                 return e;
     return NULL;
 }
 
 /* The endpoint of this listener that is called there; a wildcard's is made when it is. */
-static struct endpoint *find_endpoint(struct listener *l, const union address *to)
+static struct endpoint *find_endpoint(struct listener *l, const union address *spot,
+                                      const union address *to)
 {
-    struct addresses one = {.count = 1, .at = {*to}};
-    struct endpoint *e = endpoint_at(l, to);
+    struct addresses one = {.count = 1, .at = {*spot}};
+    struct endpoint *e = endpoint_at(l, spot);
 
     return e || !may_open_at(l, to) ? e : open_endpoint(l, &one);
 }
 
-struct endpoint *listen_called(const union address *to, const union address *from, uint8_t chunk)
+struct endpoint *listen_called(const union address *spot, const union address *to,
+                               const union address *from, uint8_t chunk)
 {
     struct endpoint *called = NULL;
     struct listener *next;
@@ -212,13 +208,13 @@ struct endpoint *listen_called(const union address *to, const union address *fro
 
         next = l->next;
         if (address_port(&l->local) != address_port(to) ||
-            (!endpoint_at(l, to) && !may_open_at(l, to)))
+            (!endpoint_at(l, spot) && !may_open_at(l, to)))
             continue;
         if (chunk == CHUNK_INIT && !user->present(l->owner)) {
             stack_unlisten(l);
             continue;
         }
-        e = find_endpoint(l, to);
+        e = find_endpoint(l, spot, to);
         if (e && chunk == CHUNK_COOKIE_ECHO) {
             socket_set_path(e->socket, from, &l->options);
             socket_set_buffers(e->socket, &l->options);
@@ -243,7 +239,6 @@ static void take_arrival(struct endpoint *e, struct socket *socket, const union 
     usrsctp_set_non_blocking(socket, 1);
     a->local = *to;
     a->remote = *from;
-    address_unmap(&a->remote);
     a->tag = tag;
     a->sources = sources_share(e->sources);
     memcpy(&encapsulation.sue_address, &a->remote, address_len(&a->remote));
@@ -265,6 +260,7 @@ void listen_accept(struct endpoint *e, const union address *to, uint32_t tag)
     socklen_t len = sizeof from;
 
     while ((socket = usrsctp_accept(e->socket, &from.any, &len))) {
+        socket_peer(&from);
         take_arrival(e, socket, to, &from, tag);
         len = sizeof from;
     }

@@ -106,6 +106,36 @@ bool socket_bind(struct socket *socket, const struct addresses *list)
     return true;
 }
 
+static bool has_six(const struct addresses *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->at[i].any.sa_family == AF_INET6)
+            return true;
+    return false;
+}
+
+struct socket *socket_at(const struct addresses *list, const struct options *o)
+{
+    struct socket *socket = socket_make(has_six(list) ? AF_INET6 : AF_INET, list->count > 1, o);
+    int error;
+
+    if (!socket) {
+        errno = ENOBUFS;
+        return NULL;
+    }
+    if (socket_bind(socket, list))
+        return socket;
+    error = errno;
+    usrsctp_close(socket);
+    errno = error;
+    return NULL;
+}
+
+void socket_peer(union address *name)
+{
+    address_unmap(name);
+}
+
 /* ---- The peer's ---- */
 
 static void read_peer(struct association *a)

@@ -43,6 +43,12 @@ struct association {
 /* How many there are of them. */
 extern unsigned usrsctp_associations;
 
+/* usrsctp_stack.c */
+/* Where the library sends by its public interface (AF_CONN); NULL where it uses our functions. */
+extern int (*const usrsctp_public)(void *, void *, size_t, uint8_t, uint8_t);
+/* Starts the library; `port` is the UDP port that its packets leave from. */
+void usrsctp_begin(uint16_t port);
+
 /* usrsctp_options.c: libusrsctp's sockets by the program's options */
 /* A socket of that family; an AF_INET6 one takes IPv4 addresses too if it shall. NULL. */
 struct socket *socket_make(int family, bool both, const struct options *o);
@@ -59,15 +65,27 @@ uint32_t path_size(const union address *to, const struct options *o);
 /* usrsctp_association.c: how they come and go */
 /* An association that has no owner yet, on that socket; NULL. */
 struct association *association_make(struct socket *socket, const struct options *o);
+/* One that nobody has seen; the socket stays. */
+void association_unmake(struct association *a);
 /* The ends are known: from now on packets find it. */
 void association_enter(struct association *a);
 /* By the ports, as packets have them, and an address of the peer's; NULL. */
 struct association *association_find(in_port_t local, in_port_t remote, const union address *peer);
 void association_fail(struct association *a, int error);
+/* The port that its socket was bound to in the end. */
+void association_take_port(struct association *a);
 
-/* usrsctp_transfer.c: messages and notifications */
+/* usrsctp_events.c: notifications */
 /* It has come up, and the peer is not known to be a shim yet. */
 void association_up(struct association *a);
+void association_notified(struct association *a, const union sctp_notification *event);
+/* A packet came back, or its head, with that ICMP error. */
+void association_unreachable(const unsigned char *bytes, size_t len, const union address *to,
+                             int error);
+/* False, with the errno that TCP would have for it. */
+bool association_not_sent(int error);
+
+/* usrsctp_transfer.c: messages */
 /* For the self-test: does a socket that connects take a message in place, and has none? */
 bool messages_are_known(struct socket *socket);
 
@@ -82,6 +100,10 @@ void local_addresses(const union address *bound, const union address *first, boo
                      const struct options *o, struct addresses *list);
 /* Binds all of them; false with errno. */
 bool socket_bind(struct socket *socket, const struct addresses *list);
+/* A socket that is bound to them; NULL with errno. */
+struct socket *socket_at(const struct addresses *list, const struct options *o);
+/* The library's name of a peer becomes what the others call it. */
+void socket_peer(union address *name);
 /* The association is up, or its peer's addresses have changed. */
 void paths_up(struct association *a);
 /* A path has been found to work. */
@@ -90,8 +112,12 @@ void paths_confirmed(struct association *a);
 /* usrsctp_listen.c */
 struct endpoint;
 void listen_start(const struct stack_user *user);
-/* Somebody's first packets, by their first chunk: who is meant gets ready, if anybody is. */
-struct endpoint *listen_called(const union address *to, const union address *from, uint8_t chunk);
+/*
+ * Somebody's first packets, by their first chunk: who is meant gets ready, if anybody is. `spot` is
+ * what `to` is for the library.
+ */
+struct endpoint *listen_called(const union address *spot, const union address *to,
+                               const union address *from, uint8_t chunk);
 /* The packet with this tag was for an own address; what it may have brought is taken up. */
 void listen_accept(struct endpoint *e, const union address *to, uint32_t tag);
 /* Hands over what has come in since. */
