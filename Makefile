@@ -53,15 +53,20 @@ USRSCTP_PC := $(USRSCTP:%/libusrsctp.a=%/pkgconfig/usrsctp.pc)
 STACK_SRC  := $(wildcard shim/broker/usrsctp_*.c shim/broker/packets*.c) \
               shim/broker/crc32c.c shim/broker/pool.c
 KERNEL_SRC := $(wildcard shim/broker/kernel_*.c)
-BROKER_SRC := $(filter-out $(STACK_SRC) $(KERNEL_SRC),$(wildcard shim/broker/*.c)) \
+CONN_SRC   := $(wildcard shim/broker/conn_*.c)
+BROKER_SRC := $(filter-out $(STACK_SRC) $(KERNEL_SRC) $(CONN_SRC),$(wildcard shim/broker/*.c)) \
               shim/userspace/protocol.c shim/userspace/rendezvous.c \
               shim/userspace/inquiry.c
 BROKER_OBJ := $(BROKER_SRC:%.c=$(B)/%.o) $(CONF_OBJ) $(B)/shim/raw.o $(B)/shim/retransmissions.o \
               $(B)/shim/kernel/host.o $(B)/shim/kernel/addresses.o
 STACK_OBJ  := $(STACK_SRC:%.c=$(B)/%.o)
 KERNEL_OBJ := $(KERNEL_SRC:%.c=$(B)/%.o)
+# Over the library's public functions alone: what of the other needs no more, and its own.
+INSIDE     := association events listen options port stack
+CONN_OBJ   := $(CONN_SRC:%.c=$(B)/%.o) $(filter-out $(B)/shim/broker/usrsctp_%,$(STACK_OBJ)) \
+              $(INSIDE:%=$(B)/shim/broker/usrsctp_%.o)
 BROKER     := $(if $(USRSCTP),$(B)/sctpshimd)
-BROKERS    := $(BROKER) $(B)/sctpshimd-kernel
+BROKERS    := $(BROKER) $(BROKER:%=%-conn) $(B)/sctpshimd-kernel
 
 all: $(B)/libsctpshim.so $(B)/sctpshim-tool $(BROKERS)
 ifeq ($(USRSCTP),)
@@ -119,6 +124,9 @@ $(B)/shim/broker/usrsctp_stack.o: ALL_CFLAGS += \
     -DUSRSCTP_VERSION='"$(shell sed -n 's/^Version: //p' $(USRSCTP_PC))"'
 
 $(B)/sctpshimd: $(BROKER_OBJ) $(STACK_OBJ) $(B)/libusrsctp.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lpthread
+
+$(B)/sctpshimd-conn: $(BROKER_OBJ) $(CONN_OBJ) $(B)/libusrsctp.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lpthread
 
 $(B)/sctpshimd-kernel: $(BROKER_OBJ) $(KERNEL_OBJ)

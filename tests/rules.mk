@@ -73,7 +73,16 @@ LOAD       := $(B)/tests/bench/load/load
 
 ASK        := $(B)/tests/userspace/ask
 
-test-programs: $(UNIT_TESTS) $(PROGRAMS) $(ASK) $(B)/tests/build/libsctpshim-late.so $(PLAYER) $(LOAD)
+# A broker that finds another library than it was written for.
+OTHER      := $(BROKER:$(B)/%=$(B)/tests/userspace/other/%)
+
+test-programs: $(UNIT_TESTS) $(PROGRAMS) $(ASK) $(B)/tests/build/libsctpshim-late.so $(PLAYER) $(LOAD) \
+               $(OTHER)
+
+$(OTHER): tests/userspace/other.c $(BROKER_OBJ) $(STACK_OBJ) $(B)/libusrsctp.a $(BROKER)-conn
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Wl,--wrap=mbufs_are_known -o $@ $(filter-out $(BROKER)-conn,$^) $(LIBS) -lpthread
+	ln -sf ../../../$(notdir $@)-conn $(@D)
 
 $(B)/tests/unit/test_broker: UNIT_WITH := $(B)/shim/broker/crc32c.o $(B)/shim/broker/quota.o \
     $(B)/shim/userspace/protocol.o
@@ -88,6 +97,9 @@ $(B)/tests/unit/test_timers: $(B)/shim/broker/usrsctp_timers.o
 
 $(B)/tests/unit/test_alarms: UNIT_WITH := $(B)/shim/broker/alarms.o
 $(B)/tests/unit/test_alarms: $(B)/shim/broker/alarms.o
+
+$(B)/tests/unit/test_ways: UNIT_WITH := $(B)/shim/broker/conn_ways.o $(B)/shim/userspace/protocol.o
+$(B)/tests/unit/test_ways: $(B)/shim/broker/conn_ways.o $(B)/shim/userspace/protocol.o
 
 $(B)/tests/unit/%: tests/unit/%.c $(CONF_OBJ)
 	@mkdir -p $(@D)
@@ -184,11 +196,12 @@ $(B)/tests/sanitize/standin.so: tests/sanitize/standin.c
 	$(CC) $(PLAIN) -O1 -g -fPIC -shared -o $@ $<
 
 instrumented = $(MAKE) CC=gcc B=$(B)/$(1) CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=$(2)' \
-               $(B)/$(1)/libsctpshim.so $(BROKER:$(B)/%=$(B)/$(1)/%)
+               $(B)/$(1)/libsctpshim.so $(patsubst $(B)/%,$(B)/$(1)/%,$(BROKER) $(BROKER:%=%-conn))
 
-# The broker, between two hosts; it must be one that the sanitizer watches.
-watched = $(if $(BROKER),setarch -R tests/userspace/soak.py $(or $(T),30) --no-kills --sanitizer $(2) \
-            --broker $(BROKER:$(B)/%=$(B)/$(1)/%))
+# The broker, between two hosts; it must be one that the sanitizer watches. And the other one.
+watched = $(if $(BROKER),set -e; for broker in $(BROKER:$(B)/%=$(B)/$(1)/%) $(BROKER:$(B)/%=$(B)/$(1)/%-conn); \
+            do setarch -R tests/userspace/soak.py $(or $(T),30) --no-kills --sanitizer $(2) \
+              --broker $$broker; done)
 
 check-sanitizers: check-asan check-tsan check-ubsan check-valgrind
 

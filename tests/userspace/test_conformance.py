@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The behaviours of tests/conformance on this kernel, over TCP and in the userspace plane."""
+"""The behaviours of tests/conformance on this kernel, over TCP and in the userspace plane: with the
+broker, and with the one that takes over where libusrsctp's insides are others."""
 
+import os
 import socket
+import subprocess
 
 import pytest
 
@@ -16,10 +19,10 @@ def over_tcp(tmp_path_factory):
     return SUITE.observe(None, tmp_path_factory.mktemp("tcp"), "-j4")
 
 
-@pytest.fixture(scope="session")
-def over_userspace(tmp_path_factory, library, over_tcp):
+@pytest.fixture(scope="session", params=["sctpshimd", "sctpshimd-conn"])
+def over_userspace(request, tmp_path_factory, library, over_tcp):
     """What the behaviours show in the userspace plane, in one or more tries."""
-    broker = library.parent / "sctpshimd"
+    broker = library.parent / request.param
     assert broker.exists(), "sctpshimd is missing: install libusrsctp-dev, make"
     home = tmp_path_factory.mktemp("userspace")
     home.chmod(0o700)
@@ -28,6 +31,7 @@ def over_userspace(tmp_path_factory, library, over_tcp):
         port = free.getsockname()[1]
     settings = {"XDG_RUNTIME_DIR": str(home), "SCTPSHIM_STACK": "userspace",
                 "SCTPSHIM_UDP_ENCAPS": str(port)}
+    subprocess.run([broker, "--idle=0"], env={**os.environ, **settings}, check=True)
     yield play(library, home, settings, over_tcp, LISTED)
     end_broker(broker, settings)
 

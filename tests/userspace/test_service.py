@@ -97,7 +97,8 @@ def test_units_are_installed_with_the_broker(installed):
             assert os.access(f"{root}{program}", os.X_OK)
             assert ("--shared" in options) == (kind == "system")
     names = {path.name for path in (root / "usr/libexec/sctpshim").iterdir()}
-    assert names == {"sctpshim-tool", "sctpshimd-kernel"} | ({"sctpshimd"} if whole else set())
+    assert names == {"sctpshim-tool", "sctpshimd-kernel"} | \
+        ({"sctpshimd", "sctpshimd-conn"} if whole else set())
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
