@@ -2,8 +2,6 @@
 /* See conn_ways.h. One that nobody holds is used again for another way when all are taken. */
 #include "conn_ways.h"
 
-#include <string.h>
-
 #include "loop.h"
 #include "packets_internal.h"
 #include "usrsctp_sources.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What goes through an association: messages as bytes, and the library's notifications. */
+/* What goes through an association: messages as bytes. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
@@ -7,10 +7,8 @@
 #include <sys/uio.h>
 
 #include "../wire.h"
-#include "packets.h"
 #include "pool.h"
 #include "usrsctp_internal.h"
-#include "usrsctp_io.h"
 #include "usrsctp_mbufs.h"
 #include "usrsctp_socket.h"
 
