@@ -15,8 +15,7 @@
 
 static int output(void *address, void *bytes, size_t len, uint8_t tos, uint8_t set_df)
 {
-    const struct sockaddr_conn name = {.sconn_family = AF_CONN, .sconn_addr = address};
-    union address spot = way_of(&name);
+    const union address spot = way_of(address, 0);
     void *block = len < SCTP_FIRST_CHUNK ? NULL : pool_malloc(len);
     struct iovec part = {block, len};
     struct packet packet = {.tos = tos, .parts = &part, .count = 1, .len = len, .memory = block,

@@ -56,22 +56,15 @@ bool socket_bind(struct socket *socket, const struct addresses *list)
     return usrsctp_bind(socket, (struct sockaddr *)(void *)&name, sizeof name) == 0;
 }
 
-struct socket *socket_at(const struct addresses *list, const struct options *o)
+struct socket *socket_for(const struct addresses *list, const struct options *o)
 {
     struct socket *socket = socket_make(AF_CONN, false, o);
-    int on = 1, error;
+    int on = 1;
 
-    if (!socket) {
-        errno = ENOBUFS;
-        return NULL;
-    }
-    socket_set(socket, SCTP_RECVRCVINFO, &on, sizeof on, "what messages say of themselves");
-    if (socket_bind(socket, list))
-        return socket;
-    error = errno;
-    usrsctp_close(socket);
-    errno = error;
-    return NULL;
+    (void)list;
+    if (socket)
+        socket_set(socket, SCTP_RECVRCVINFO, &on, sizeof on, "what messages say of themselves");
+    return socket;
 }
 
 void socket_peer(union address *name)
@@ -80,7 +73,7 @@ void socket_peer(union address *name)
     union address spot, local;
 
     memcpy(&conn, name, sizeof conn);
-    spot = way_of(&conn);
+    spot = way_of(conn.sconn_addr, conn.sconn_port);
     if (way_ends(&spot, &local, name))
         address_set_port(name, conn.sconn_port);
 }
@@ -105,10 +98,7 @@ static struct association *begin(struct socket *socket, const union address *spo
     name.sconn_port = address_port(remote);
     if (usrsctp_connect(socket, (struct sockaddr *)(void *)&name, sizeof name) < 0 &&
         errno != EINPROGRESS) {
-        int error = errno;
-
         association_unmake(a);
-        errno = error;
         return NULL;
     }
     return a;
@@ -121,7 +111,6 @@ static struct association *connect_from(const union address *from, const union a
     union address to = *remote;
     struct association *a;
     struct socket *socket;
-    int error;
 
     address_set_port(&to, htons(params_udp_port(o)));
     if (!way_spot(from, &to, address_port(from), &list.at[0])) {
@@ -132,16 +121,14 @@ static struct association *connect_from(const union address *from, const union a
     if (!socket)
         return NULL;
     a = begin(socket, &list.at[0], remote, o, owner);
-    if (a) {
-        a->local = *from;
-        association_take_port(a);
-        association_enter(a);
-        return a;
+    if (!a) {
+        socket_drop(socket);
+        return NULL;
     }
-    error = errno;
-    usrsctp_close(socket);
-    errno = error;
-    return NULL;
+    a->local = *from;
+    association_take_port(a);
+    association_enter(a);
+    return a;
 }
 
 struct association *stack_connect(const union address *local, const union address *remote,

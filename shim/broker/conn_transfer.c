@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "../wire.h"
 #include "pool.h"
 #include "usrsctp_socket.h"
 
@@ -17,11 +16,8 @@ enum {
 /* All lie in one buffer, one behind the other, and so are one piece; a full one is as none there. */
 enum received association_receive(struct association *a, struct pieces *pieces)
 {
-    static union {
-        char bytes[BUFFER];
-        union sctp_notification event;
-    } buffer;
-    char *to = buffer.bytes + pieces->bytes;
+    static char buffer[BUFFER];
+    char *to = buffer + pieces->bytes;
     struct sctp_rcvinfo info = {0};
     socklen_t none = 0, info_len = sizeof info;
     unsigned kind = 0;
@@ -47,13 +43,12 @@ enum received association_receive(struct association *a, struct pieces *pieces)
         association_notified(a, &event);
         return RECEIVED_OTHER;
     }
-    if (kind == SCTP_RECVV_RCVINFO && ntohl(info.rcv_ppid) == WIRE_FIN_PPID &&
-        a->convention.peer_is_shim) {
+    if (kind == SCTP_RECVV_RCVINFO && convention_is_end(&a->convention, ntohl(info.rcv_ppid))) {
         a->convention.peer_ended = true;
         return RECEIVED_OTHER;
     }
     pieces->bytes += (size_t)n;
-    pieces->at[0] = (struct iovec){buffer.bytes, pieces->bytes};
+    pieces->at[0] = (struct iovec){buffer, pieces->bytes};
     pieces->count = 1;
     return RECEIVED_DATA;
 }

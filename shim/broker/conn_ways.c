@@ -119,10 +119,10 @@ struct sockaddr_conn way_name(const union address *spot)
     return name;
 }
 
-union address way_of(const struct sockaddr_conn *name)
+union address way_of(const void *address, in_port_t port)
 {
-    union address spot = {.in = {.sin_family = AF_INET, .sin_port = name->sconn_port,
-                                 .sin_addr.s_addr = (uint32_t)(uintptr_t)name->sconn_addr}};
+    union address spot = {.in = {.sin_family = AF_INET, .sin_port = port,
+                                 .sin_addr.s_addr = (uint32_t)(uintptr_t)address}};
 
     return spot;
 }

@@ -19,6 +19,6 @@ bool way_spot(const union address *local, const union address *remote, in_port_t
 bool way_ends(const union address *spot, union address *local, union address *remote);
 /* For the library, and from it. */
 struct sockaddr_conn way_name(const union address *spot);
-union address way_of(const struct sockaddr_conn *name);
+union address way_of(const void *address, in_port_t port);
 
 #endif

@@ -8,6 +8,11 @@
 #include "../wire.h"
 #include "stack.h"
 
+bool convention_is_end(const struct convention *c, uint32_t ppid)
+{
+    return ppid == WIRE_FIN_PPID && c->peer_is_shim;
+}
+
 static void note_error(struct association *a)
 {
     if (errno != EAGAIN && errno != EINTR)

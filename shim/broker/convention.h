@@ -25,6 +25,9 @@ struct convention {
     int error;       /* of one that is lost */
 };
 
+/* Is a message with that PPID, in host order, the end of the peer's direction? */
+bool convention_is_end(const struct convention *c, uint32_t ppid);
+
 struct convention *association_convention(struct association *a);
 
 enum received { RECEIVED_DATA, RECEIVED_OTHER /* dealt with */, RECEIVED_NOTHING /* with errno */ };

@@ -92,7 +92,7 @@ static enum received receive_one(struct association *a, char *bytes, size_t size
         return RECEIVED_OTHER;
     }
     *got = (size_t)n;
-    if (ppid_of(&msg) != WIRE_FIN_PPID || !a->convention.peer_is_shim)
+    if (!convention_is_end(&a->convention, ppid_of(&msg)))
         return RECEIVED_DATA;
     if (!(flags & MSG_PEEK))
         a->convention.peer_ended = true;

@@ -437,8 +437,7 @@ bool stack_fits(void)
     return true;
 }
 
-bool stack_start(const struct stack_user *told)
+void stack_start(const struct stack_user *told)
 {
     user = told;
-    return true;
 }

@@ -363,7 +363,10 @@ bool legs_start(void)
     static const struct stack_user user = {.woken = woken, .arrived = service_called,
                                            .present = service_present};
 
-    return holds_open() && stack_start(&user);
+    if (!holds_open())
+        return false;
+    stack_start(&user);
+    return true;
 }
 
 void legs_stop(void)

@@ -30,8 +30,7 @@ struct stack_user {
 
 /* Before all else: is the library in this program the one that it was written for? False: said why. */
 bool stack_fits(void);
-/* False: said why not. */
-bool stack_start(const struct stack_user *user);
+void stack_start(const struct stack_user *user);
 /* What it is, for `sctpshim status`; and what it counts. */
 const char *stack_version(void);
 void stack_describe(char *text, size_t size);

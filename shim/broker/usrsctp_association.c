@@ -97,8 +97,11 @@ static void unmake(struct association *a)
 
 void association_unmake(struct association *a)
 {
+    int error = errno;
+
     unmake(a);
     free(a);
+    errno = error;
 }
 
 struct association *association_make(struct socket *socket, const struct options *o)

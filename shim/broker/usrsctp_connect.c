@@ -77,10 +77,7 @@ static struct association *begin(struct socket *socket, const struct ends *ends,
     usrsctp_io_probe.tag_wanted = true;
     if (usrsctp_connectx(socket, (struct sockaddr *)(void *)packed, (int)ends->remote.count, NULL) < 0 &&
         errno != EINPROGRESS) {
-        int error = errno;
-
         association_unmake(a);
-        errno = error;
         return NULL;
     }
     usrsctp_io_probe.tag_wanted = false;
@@ -133,10 +130,7 @@ struct association *stack_connect(const union address *local, const union addres
         return NULL;
     }
     a = begin(socket, &ends, &o, owner);
-    if (!a) {
-        error = errno;
-        usrsctp_close(socket);
-        errno = error;
-    }
+    if (!a)
+        socket_drop(socket);
     return a;
 }

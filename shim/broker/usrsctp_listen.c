@@ -68,9 +68,7 @@ static bool open_socket(struct endpoint *e, const struct options *o)
         return false;
     if (usrsctp_listen(e->socket, BACKLOG) == 0)
         return true;
-    int error = errno;
-    usrsctp_close(e->socket);
-    errno = error;
+    socket_drop(e->socket);
     return false;
 }
 

@@ -218,6 +218,28 @@ struct socket *socket_make(int family, bool both, const struct options *o)
     return socket;
 }
 
+void socket_drop(struct socket *socket)
+{
+    int error = errno;
+
+    usrsctp_close(socket);
+    errno = error;
+}
+
+struct socket *socket_at(const struct addresses *list, const struct options *o)
+{
+    struct socket *socket = socket_for(list, o);
+
+    if (!socket) {
+        errno = ENOBUFS;
+        return NULL;
+    }
+    if (socket_bind(socket, list))
+        return socket;
+    socket_drop(socket);
+    return NULL;
+}
+
 void socket_reset_on_close(struct socket *socket)
 {
     struct linger linger = {1, 0};

@@ -114,21 +114,9 @@ static bool has_six(const struct addresses *list)
     return false;
 }
 
-struct socket *socket_at(const struct addresses *list, const struct options *o)
+struct socket *socket_for(const struct addresses *list, const struct options *o)
 {
-    struct socket *socket = socket_make(has_six(list) ? AF_INET6 : AF_INET, list->count > 1, o);
-    int error;
-
-    if (!socket) {
-        errno = ENOBUFS;
-        return NULL;
-    }
-    if (socket_bind(socket, list))
-        return socket;
-    error = errno;
-    usrsctp_close(socket);
-    errno = error;
-    return NULL;
+    return socket_make(has_six(list) ? AF_INET6 : AF_INET, list->count > 1, o);
 }
 
 void socket_peer(union address *name)

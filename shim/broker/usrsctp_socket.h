@@ -58,6 +58,10 @@ void socket_set_buffers(struct socket *socket, const struct options *o);
 /* What of the wanted bytes a buffer gets now. */
 uint32_t socket_buffer_share(uint32_t wanted);
 void socket_reset_on_close(struct socket *socket);
+/* A socket that is bound to these addresses; NULL with errno. */
+struct socket *socket_at(const struct addresses *list, const struct options *o);
+/* Closes one that has come to nothing; errno stays. */
+void socket_drop(struct socket *socket);
 void socket_set(struct socket *socket, int name, const void *value, size_t len, const char *what);
 /* How large the library may make an SCTP packet to this host, as its options count. */
 uint32_t path_size(const union address *to, const struct options *o);
@@ -65,7 +69,7 @@ uint32_t path_size(const union address *to, const struct options *o);
 /* usrsctp_association.c: how they come and go */
 /* An association that has no owner yet, on that socket; NULL. */
 struct association *association_make(struct socket *socket, const struct options *o);
-/* One that nobody has seen; the socket stays. */
+/* One that nobody has seen; the socket stays, and errno. */
 void association_unmake(struct association *a);
 /* The ends are known: from now on packets find it. */
 void association_enter(struct association *a);
@@ -100,8 +104,8 @@ void local_addresses(const union address *bound, const union address *first, boo
                      const struct options *o, struct addresses *list);
 /* Binds all of them; false with errno. */
 bool socket_bind(struct socket *socket, const struct addresses *list);
-/* A socket that is bound to them; NULL with errno. */
-struct socket *socket_at(const struct addresses *list, const struct options *o);
+/* A socket that may be bound to them; NULL. */
+struct socket *socket_for(const struct addresses *list, const struct options *o);
 /* The library's name of a peer becomes what the others call it. */
 void socket_peer(union address *name);
 /* The association is up, or its peer's addresses have changed. */

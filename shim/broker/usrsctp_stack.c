@@ -97,12 +97,11 @@ void usrsctp_begin(uint16_t port)
     usrsctp_sysctl_set_sctp_L2_abc_variable(RUN_PACKETS); /* that one acknowledgement may be for */
 }
 
-bool stack_start(const struct stack_user *told)
+void stack_start(const struct stack_user *told)
 {
     user = told;
     listen_start(told);
     usrsctp_begin(packets_port());
     last_tick = loop_now();
     input_start();
-    return true;
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "../wire.h"
 #include "pool.h"
 #include "usrsctp_internal.h"
 #include "usrsctp_mbufs.h"
@@ -52,7 +51,7 @@ static enum received took(struct association *a, struct pieces *pieces, struct m
 {
     struct mbuf *fitting;
 
-    if (ntohl(ppid) == WIRE_FIN_PPID && a->convention.peer_is_shim) {
+    if (convention_is_end(&a->convention, ntohl(ppid))) {
         m_freem(chain);
         a->convention.peer_ended = true;
         return RECEIVED_OTHER;

@@ -83,7 +83,7 @@ static void test_the_same_ends_have_the_same_way(void **state)
     assert_true(address_equal(&first, &again));
     assert_false(address_equal(&first, &other));
     assert_int_equal(name.sconn_port, htons(80));
-    back = way_of(&name);
+    back = way_of(name.sconn_addr, name.sconn_port);
     assert_true(address_equal(&first, &back));
     assert_leads_to(&first, 5);
     assert_leads_to(&other, 6);
